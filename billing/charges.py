@@ -1,0 +1,190 @@
+"""What each member owes for a period, gathered in a few queries: its own cost on each bill, its shares of the pools."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from billing.bills import current_bills
+from billing.drafting import Charges, Conversion, DirectCost, SharedCost
+from billing.facts import MemberFacts, covered
+from billing.fx import converted, rate_on
+from billing.models import BillingPeriod, FxRate, Pool
+from billing.pools import ComputedPool, cost_sums, last_day
+from billing.snapshot import SharePart
+from consortium.kernel.money import exact_sum
+from consortium.kernel.periods import Month
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolView:
+    """A pool, kept or only computed, as drafting sees it. Parts are (weight, exact quotient, amount) by institution."""
+
+    pool_id: UUID | None
+    provider: str
+    key: str
+    bill_month: str
+    bill_currency: str
+    exact_total: Decimal
+    rounded_total: Decimal
+    currency: str
+    fx: Conversion | None
+    method: str
+    basis: str
+    basis_month: str
+    parts: Mapping[UUID, tuple[Decimal, str, Decimal]]
+
+
+def view_of_computed(pool: ComputedPool) -> PoolView:
+    """See a pool that is not kept."""
+    return PoolView(
+        pool_id=None,
+        provider=pool.bill.cloud_account.provider,
+        key=pool.key,
+        bill_month=pool.bill.month,
+        bill_currency=pool.bill.currency,
+        exact_total=pool.exact_total,
+        rounded_total=pool.rounded_total,
+        currency=pool.currency,
+        fx=_conversion(pool.fx),
+        method=pool.rule.method,
+        basis=pool.rule.basis,
+        basis_month=pool.basis_month,
+        parts={
+            pool.institutions[share.member]: (pool.weights[share.member], str(share.quotient), share.amount)
+            for share in pool.shares
+        },
+    )
+
+
+def kept_pools(period: BillingPeriod) -> list[PoolView]:
+    """See the pools that the period's running or finished closing kept."""
+    bills = set(current_bills(period).values_list("pk", flat=True))
+    pools = (
+        Pool.objects.filter(period=period, run=period.run)
+        .select_related("bill__cloud_account", "fx_rate")
+        .prefetch_related("shares")
+    )
+    kept = [pool for pool in pools if pool.bill_id in bills]
+    return [
+        PoolView(
+            pool_id=pool.pk,
+            provider=pool.bill.cloud_account.provider,
+            key=pool.key,
+            bill_month=pool.bill.month,
+            bill_currency=pool.bill_currency,
+            exact_total=pool.exact_total,
+            rounded_total=pool.rounded_total,
+            currency=pool.currency,
+            fx=_conversion(pool.fx_rate),
+            method=pool.method,
+            basis=pool.basis,
+            basis_month=pool.basis_month,
+            parts={share.institution_id: (share.weight, share.exact, share.amount) for share in pool.shares.all()},
+        )
+        for pool in sorted(kept, key=lambda pool: (pool.bill.month, pool.bill.cloud_account.slug, pool.key))
+    ]
+
+
+def charges_of(period: BillingPeriod, facts: Sequence[MemberFacts], pools: Iterable[PoolView]) -> list[Charges]:
+    """Return what every covered member owes for the period, by slug. Raises RateMissing."""
+    month = Month.parse(period.month)
+    members = covered(facts, month)
+    currencies = {member.institution_id: member.currency for member in members}
+    direct = _direct(period, currencies)
+    shared = _shared(period, currencies, pools)
+    return [
+        Charges(
+            month=month,
+            period=billed,
+            facts=member,
+            direct=tuple(direct[member.institution_id]),
+            shared=tuple(shared[member.institution_id]),
+        )
+        for member in members
+        if (billed := member.billed_period(month))
+    ]
+
+
+def strangers(period: BillingPeriod, facts: Sequence[MemberFacts], pools: Iterable[PoolView]) -> set[UUID]:
+    """Return the institutions that bear a cost of the period although no agreement of theirs covers it."""
+    members = {member.institution_id for member in covered(facts, Month.parse(period.month))}
+    bearers = {cost.institution_id for cost in cost_sums(period) if cost.institution_id and cost.total}
+    bearers |= {key for pool in pools for key, (_, _, amount) in pool.parts.items() if amount}
+    return bearers - members
+
+
+def _direct(period: BillingPeriod, currencies: Mapping[UUID, str]) -> dict[UUID, list[DirectCost]]:
+    """Each member's own cost on each bill: summed exactly, converted once, rounded once, as a line of its own."""
+    bills = {bill.pk: bill for bill in current_bills(period)}
+    sums = [cost for cost in cost_sums(period) if cost.destination == "direct" and cost.institution_id in currencies]
+    found: dict[UUID, list[DirectCost]] = defaultdict(list)
+    for cost in sorted(sums, key=lambda cost: (bills[cost.bill_id].month, bills[cost.bill_id].cloud_account.slug)):
+        bill, institution = bills[cost.bill_id], cost.institution_id
+        assert institution is not None  # noqa: S101 - only those of `currencies` are left
+        currency = currencies[institution]
+        rate = rate_on(bill.currency, currency, on=last_day(period))
+        found[institution].append(
+            DirectCost(
+                bill_id=bill.pk,
+                bill_month=bill.month,
+                provider=bill.cloud_account.provider,
+                rows=cost.rows,
+                exact_total=cost.total,
+                bill_currency=bill.currency,
+                fx=_conversion(rate),
+                amount=converted(cost.total, rate, currency),
+            )
+        )
+    return found
+
+
+def _shared(
+    period: BillingPeriod, currencies: Mapping[UUID, str], pools: Iterable[PoolView]
+) -> dict[UUID, list[SharedCost]]:
+    found: dict[UUID, list[SharedCost]] = defaultdict(list)
+    for pool in pools:
+        total = exact_sum(weight for weight, _, _ in pool.parts.values())
+        for institution, (weight, exact, amount) in pool.parts.items():
+            if institution not in currencies:
+                continue
+            own = rate_on(pool.currency, currencies[institution], on=last_day(period))
+            found[institution].append(
+                SharedCost(
+                    pool_id=pool.pool_id,
+                    provider=pool.provider,
+                    share=_share_part(pool, weight, total, exact, amount),
+                    fx=_conversion(own) or pool.fx,
+                    amount=converted(amount, own, currencies[institution]),
+                )
+            )
+    return found
+
+
+def _share_part(pool: PoolView, weight: Decimal, total: Decimal, exact: str, amount: Decimal) -> SharePart:
+    return SharePart(
+        pool=pool.key,
+        bill_month=pool.bill_month,
+        bill_currency=pool.bill_currency,
+        exact_total=pool.exact_total,
+        rounded_total=pool.rounded_total,
+        currency=pool.currency,
+        fx_rate=pool.fx.rate if pool.fx else None,
+        fx_source=pool.fx.source if pool.fx else "",
+        fx_on=pool.fx.on if pool.fx else None,
+        method=pool.method,
+        basis=pool.basis,
+        basis_month=pool.basis_month,
+        weight=weight,
+        total_weight=total,
+        members=len(pool.parts),
+        exact=exact,
+        amount=amount,
+    )
+
+
+def _conversion(rate: FxRate | None) -> Conversion | None:
+    if rate is None:
+        return None
+    return Conversion(rate=rate.rate, currency=rate.base, source=rate.source, on=rate.on)

@@ -1,0 +1,112 @@
+"""The words and figures of the documents, in the language that is active."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import get_language, ngettext
+from django.utils.translation import gettext_lazy as lazy
+
+from billing.tax_reasons import FRENCH_NAMES
+from consortium.kernel import formats
+from consortium.kernel.money import exponent, plain, scale
+from consortium.kernel.periods import Month
+
+BASES: Final[dict[str, Promise]] = {
+    "memory_hours": lazy("GiB-hours of memory"),
+    "server_hours": lazy("server-hours"),
+    "active_users": lazy("active users"),
+    "storage": lazy("storage"),
+    "fte": lazy("students (full-time equivalent)"),
+}
+METHODS: Final[dict[str, Promise]] = {
+    "even": lazy("in equal shares"),
+    "proportional": lazy("in proportion to use"),
+    "fixed": lazy("in fixed shares"),
+    "tiered": lazy("by weights of the tiers"),
+    "idle_weighted": lazy("in proportion to use"),
+    "idle_even": lazy("in equal shares"),
+    "direct": lazy("directly"),
+}
+_SHOWN_DECIMALS: Final = 6
+
+
+def language() -> str:
+    """The language that is active: "en" or "fr"."""
+    return (get_language() or "en")[:2]
+
+
+def money(amount: Decimal, currency: str, *, exact: bool = False) -> str:
+    """An amount with its ISO code; with `exact` every decimal it has, as a unit price may need them."""
+    digits = max(scale(amount), exponent(currency)) if exact else None
+    return formats.money_text(amount, currency, language=language(), code=True, digits=digits)
+
+
+def figure(amount: Decimal, currency: str, *, exact: bool = False) -> str:
+    """An amount without its code, for a column whose head names it."""
+    digits = max(scale(amount), exponent(currency)) if exact else exponent(currency)
+    return formats.number_text(amount, language=language(), digits=digits)
+
+
+def number(value: Decimal) -> str:
+    """A quantity with the decimals it needs, at most six."""
+    text = plain(value).rstrip("0").rstrip(".") if scale(value) else plain(value)
+    digits = min(len(text.partition(".")[2]), _SHOWN_DECIMALS)
+    return formats.number_text(value, language=language(), digits=digits)
+
+
+def share(part: Decimal, whole: Decimal) -> str:
+    """A part of a whole in percent."""
+    return formats.percent_text(part / whole, language=language(), digits=2) if whole else "–"
+
+
+def percent(rate: Decimal) -> str:
+    """A tax rate, which is written in percent already."""
+    text = number(rate)
+    return f"{text}\N{NO-BREAK SPACE}%" if language() == "fr" else f"{text}%"
+
+
+def day(value: date) -> str:
+    """A calendar day."""
+    return formats.day_text(value, language=language())
+
+
+def instant(moment: datetime, zone: str) -> str:
+    """An instant with its zone."""
+    return formats.instant_text(moment, zone, language=language())
+
+
+def month(text: str) -> str:
+    """A month: "November 2026"."""
+    return Month.parse(text).label(language())
+
+
+def tax_name(tax: str) -> str:
+    """The name of a tax: GST in English is TPS in French."""
+    return FRENCH_NAMES.get(tax, tax) if language() == "fr" else tax
+
+
+def quantity(value: Decimal, unit: str) -> str:
+    """A number of units: "280 users", "1 month"; of an unknown unit its own word."""
+    one = unit.removesuffix("s").removeprefix("active_")
+    count = 1 if value == 1 else 2
+    words = {
+        "user": ngettext("user", "users", count),
+        "day": ngettext("day", "days", count),
+        "month": ngettext("month", "months", count),
+        "year": ngettext("year", "years", count),
+        "hour": ngettext("hour", "hours", count),
+        "share": ngettext("share", "shares", count),
+    }
+    return f"{number(value)} {words.get(one, unit)}".strip()
+
+
+def basis(word: str) -> str:
+    """What a pool was shared by."""
+    return str(BASES.get(word, word.replace("_", " ")))
+
+
+def method(word: str) -> str:
+    """How a pool was shared."""
+    return str(METHODS.get(word.replace("-", "_"), word))

@@ -1,0 +1,258 @@
+"""From what a member owes to the lines of its invoice. Pure: a preview and the invoice itself come from here.
+
+Dues, active users by slab, the cost of its own hubs, its share of each pool: in this order, lines of zero left out,
+each with the evidence of how it came about and its taxes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from billing.facts import MemberFacts
+from billing.line_taxes import LineTax, Taxed, TaxFacts, tax_lines
+from billing.prices import INSTALMENTS, PriceSchedule, dues_by_month, user_charge
+from billing.snapshot import SharePart, StepPart
+from consortium.kernel.errors import PortalError
+from consortium.kernel.money import plain
+from consortium.kernel.periods import Month, Period
+
+# Pools that every consortium has, in words; another key is shown as it is.
+POOL_WORDS: Final = {
+    "shared": ("Shared cloud cost", "Coûts infonuagiques partagés"),
+    "tax": ("Tax on cloud cost", "Taxes sur les coûts infonuagiques"),
+    "support": ("Shared support", "Soutien partagé"),
+}
+
+
+class NothingDue(PortalError):
+    """The credits are as large as the charges, or larger: there is nothing to invoice this month."""
+
+    code = "nothing_due"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """The recorded rate by which a cost became the invoice's currency."""
+
+    rate: Decimal
+    currency: str  # converted from
+    source: str
+    on: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectCost:
+    """The cost of a member's own hubs on one bill: exact in the bill's currency, and as it is charged."""
+
+    bill_id: UUID
+    bill_month: str
+    provider: str
+    rows: int
+    exact_total: Decimal
+    bill_currency: str
+    fx: Conversion | None
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedCost:
+    """A member's share of one pool, as it is charged; `fx` also where the member is invoiced in another currency."""
+
+    pool_id: UUID | None  # None in a preview: the pool is not kept yet
+    provider: str
+    share: SharePart
+    fx: Conversion | None
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charges:
+    """Everything that one billing account owes for a month, before taxes."""
+
+    month: Month
+    period: Period
+    facts: MemberFacts
+    direct: tuple[DirectCost, ...] = ()
+    shared: tuple[SharedCost, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftLine:
+    """A line before it is written; quantity times unit price is `net`, exactly."""
+
+    kind: str
+    description_en: str
+    description_fr: str
+    quantity: Decimal
+    unit: str = ""
+    unit_price: Decimal
+    net: Decimal
+    fx: Conversion | None = None
+    source_type: str = ""
+    source_id: UUID | None = None
+    evidence: dict[str, Any] = field(default_factory=dict)
+    taxes: tuple[LineTax, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An invoice before it is written. Lines sum to `net`, their taxes to `tax`, both to `total`."""
+
+    institution_id: UUID
+    slug: str
+    currency: str
+    zone: str
+    period: Period
+    lines: tuple[DraftLine, ...]
+    net: Decimal
+    tax: Decimal
+    total: Decimal
+
+
+def compose(charges: Charges, *, tax_facts: TaxFacts) -> Draft | None:
+    """Will return the member's invoice for the month; None when there is no line at all.
+
+    Raises TaxUndecided when a fact is missing, NothingDue when the lines come to nothing or less.
+    """
+    currency = charges.facts.currency
+    lines = [line for line in _lines(charges) if line.net]
+    if not lines:
+        return None
+    taxed: Taxed = tax_lines([(line.kind, line.net) for line in lines], facts=tax_facts, currency=currency)
+    if taxed.totals.total <= 0:
+        raise NothingDue(
+            f"{charges.facts.slug}: the lines of {charges.month} come to {plain(taxed.totals.total)} {currency}. "
+            "The credit waits for a month with charges."
+        )
+    return Draft(
+        institution_id=charges.facts.institution_id,
+        slug=charges.facts.slug,
+        currency=currency,
+        zone=charges.facts.zone,
+        period=charges.period,
+        lines=tuple(replace(line, taxes=taxes) for line, taxes in zip(lines, taxed.lines, strict=True)),
+        net=taxed.totals.net,
+        tax=taxed.totals.tax,
+        total=taxed.totals.total,
+    )
+
+
+def _lines(charges: Charges) -> Iterator[DraftLine]:
+    prices = PriceSchedule.model_validate(charges.facts.schedule.price_terms())
+    yield from _dues(charges, prices)
+    yield from _users(charges, prices)
+    for direct in charges.direct:
+        yield _direct(direct)
+    for shared in charges.shared:
+        yield _shared(shared)
+
+
+def _dues(charges: Charges, prices: PriceSchedule) -> Iterator[DraftLine]:
+    """The month's instalment of the dues year, which is the calendar year."""
+    month, joined = charges.month, charges.facts.starts_on
+    year_start = date(month.year, 1, 1)
+    parts = dues_by_month(prices.tier.yearly_dues, currency=prices.currency, joined=joined, year_start=year_start)
+    if month not in parts:
+        return
+    number, count = sorted(parts).index(month) + 1, len(parts)
+    amount = parts[month]
+    english = f"Membership dues {month.year}, {prices.tier.name_en}: instalment {number} of {count}"
+    french = f"Cotisation {month.year}, {prices.tier.name_fr} : versement {number} de {count}"
+    step = StepPart(
+        label_en=f"Dues for {month.year}" + ("" if count == INSTALMENTS else f", from {max(joined, year_start)} on"),
+        label_fr=f"Cotisation {month.year}"
+        + ("" if count == INSTALMENTS else f", depuis le {max(joined, year_start)}"),
+        amount=sum(parts.values(), Decimal(0)),
+    )
+    yield DraftLine(
+        kind="dues",
+        description_en=english,
+        description_fr=french,
+        quantity=Decimal(1),
+        unit="month",
+        unit_price=amount,
+        net=amount,
+        source_type="members.Agreement",
+        source_id=charges.facts.agreement_id,
+        evidence={
+            "steps": [step.model_dump(mode="json")],
+            "yearly_dues": plain(prices.tier.yearly_dues),
+            "joined": joined.isoformat(),
+            "instalment": number,
+            "instalments": count,
+        },
+    )
+
+
+def _users(charges: Charges, prices: PriceSchedule) -> Iterator[DraftLine]:
+    """One line per slab, so that quantity times price is the amount on every one of them."""
+    users = charges.facts.active_users
+    charge = user_charge(users, slabs=prices.slabs, currency=prices.currency)
+    label_en, label_fr = charges.month.label("en"), charges.month.label("fr")
+    for slab in charge.lines:
+        yield DraftLine(
+            kind="active_users",
+            description_en=f"Active users in {label_en}: {slab.first} to {slab.last} of {users}",
+            description_fr=f"Utilisateurs actifs en {label_fr} : {slab.first} à {slab.last} de {users}",
+            quantity=Decimal(slab.users),
+            unit="user",
+            unit_price=slab.unit_price,
+            net=slab.amount,
+            source_type="members.Agreement",
+            source_id=charges.facts.agreement_id,
+            evidence={"users": users, "first": slab.first, "last": slab.last, "total": plain(charge.total)},
+        )
+
+
+def _direct(cost: DirectCost) -> DraftLine:
+    label = _month_label(cost.bill_month)
+    return DraftLine(
+        kind="direct_cost",
+        description_en=f"Cloud cost of your hubs, {label('en')} ({cost.provider})",
+        description_fr=f"Coûts infonuagiques de vos carrefours, {label('fr')} ({cost.provider})",
+        quantity=Decimal(1),
+        unit_price=cost.amount,
+        net=cost.amount,
+        fx=cost.fx,
+        source_type="billing.BillImport",
+        source_id=cost.bill_id,
+        evidence={
+            "bill": str(cost.bill_id),
+            "bill_month": cost.bill_month,
+            "rows": cost.rows,
+            "exact_total": plain(cost.exact_total),
+            "bill_currency": cost.bill_currency,
+        },
+    )
+
+
+def _shared(cost: SharedCost) -> DraftLine:
+    label = _month_label(cost.share.bill_month)
+    words_en, words_fr = POOL_WORDS.get(cost.share.pool, (f"Shared cost: {cost.share.pool}",) * 2)
+    return DraftLine(
+        kind="shared_cost",
+        description_en=f"{words_en}, {label('en')} ({cost.provider})",
+        description_fr=f"{words_fr}, {label('fr')} ({cost.provider})",
+        quantity=Decimal(1),
+        unit_price=cost.amount,
+        net=cost.amount,
+        fx=cost.fx,
+        source_type="billing.Pool",
+        source_id=cost.pool_id,
+        evidence={"share": cost.share.model_dump(mode="json")},
+    )
+
+
+def _month_label(month: str) -> Callable[[str], str]:
+    return Month.parse(month).label
+
+
+def totals(drafts: Sequence[Draft]) -> dict[str, Decimal]:
+    """Will return what the drafts come to, per currency."""
+    sums: dict[str, Decimal] = {}
+    for draft in drafts:
+        sums[draft.currency] = sums.get(draft.currency, Decimal(0)) + draft.total
+    return sums

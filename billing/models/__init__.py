@@ -1,0 +1,42 @@
+"""Money: bills and their rows, pools and shares, invoices, the ledger, payments."""
+
+from billing.models.accounts import BillingAccount, FxRate, NumberSeries
+from billing.models.costs import (
+    AllocationPolicy,
+    BillImport,
+    BillingPeriod,
+    CloudAccount,
+    CostRow,
+    MatchingRule,
+    PeriodBasis,
+    Pool,
+    Share,
+)
+from billing.models.invoices import Invoice, InvoiceBalance, InvoiceLine, InvoiceLineTax
+from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerLeg
+from billing.models.payments import PayLink, Payment, ProviderEvent
+
+__all__ = [
+    "AllocationPolicy",
+    "BillImport",
+    "BillingAccount",
+    "BillingPeriod",
+    "CloudAccount",
+    "CostRow",
+    "FxRate",
+    "Invoice",
+    "InvoiceBalance",
+    "InvoiceLine",
+    "InvoiceLineTax",
+    "LedgerAccount",
+    "LedgerEntry",
+    "LedgerLeg",
+    "MatchingRule",
+    "NumberSeries",
+    "PayLink",
+    "Payment",
+    "PeriodBasis",
+    "Pool",
+    "ProviderEvent",
+    "Share",
+]

@@ -1,0 +1,184 @@
+"""The pay page: one invoice, by a secret link, without an account. A GET changes nothing: mail scanners follow links.
+
+The token in the address is the only authority here, no cookie is, so the forms need no CSRF token; they could not have
+one either, because a page without referrer sends its forms with the origin "null".
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import wraps
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import translation
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST, require_safe
+
+from billing.documents import invoice_document, receipt_document
+from billing.documents.invoice import invoice_page
+from billing.gateways import GatewayError
+from billing.models import Invoice, InvoiceBalance, Payment
+from billing.pay_links import PayLinkExpiredError, PayLinkUnknownError, ask_for_fresh_link, open_pay_link, pay_url
+from billing.payments import NothingDueError, PaymentUnderWayError, amount_due, start_payment
+from billing.queries import OPEN
+from billing.snapshot import InvoiceSnapshot
+from billing.views import pdf
+from consortium.kernel.clock import now
+from consortium.kernel.tenancy import institution_scope
+
+View = Callable[..., HttpResponse]
+# Seen by whoever holds the link, so nothing of a signed-in person shows.
+ANYONE = {"user": AnonymousUser(), "nav": [], "account_links": []}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayState:
+    """Where paying stands: "due", "confirming", "pending", "failed", "paid" or "closed"."""
+
+    code: str
+    due: Decimal
+    payments: tuple[tuple[Payment, bool], ...]
+
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether the page should look again by itself."""
+        missing = self.code == "paid" and any(not written for _payment, written in self.payments)
+        return self.code == "confirming" or missing
+
+
+def _quiet(view: View) -> View:
+    """Keep the link secret: not indexed, not kept by caches, not told to other sites."""
+
+    @wraps(view)
+    def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        response["Referrer-Policy"] = "no-referrer"
+        response["X-Robots-Tag"] = "noindex, nofollow"
+        response["Cache-Control"] = "private, no-store"
+        return response
+
+    return page
+
+
+def _linked(view: View) -> View:
+    """Open the link; an unknown or expired one has a page of its own."""
+
+    @wraps(view)
+    def page(request: HttpRequest, token: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            invoice = open_pay_link(token, at=now())
+        except PayLinkUnknownError:
+            return render(request, "billing/pay_unknown.html", ANYONE, status=404)
+        except PayLinkExpiredError:
+            return render(request, "billing/pay_expired.html", ANYONE | {"token": token}, status=410)
+        return view(request, invoice, token, *args, **kwargs)
+
+    return _quiet(page)
+
+
+@csrf_exempt
+@_linked
+def pay(request: HttpRequest, invoice: Invoice, token: str) -> HttpResponse:
+    """Payee, amount, purchase order, bank details; a POST leads to the provider's page."""
+    problem = ""
+    if request.method == "POST":
+        language = (translation.get_language() or "en")[:2]
+        try:
+            payment = start_payment(
+                invoice,
+                return_url=_return_url(token),
+                cancel_url=pay_url(token, language),
+                language=language,
+                at=now(),
+            )
+            return redirect(payment.session_url)
+        except (NothingDueError, PaymentUnderWayError):
+            return redirect("pay", token)
+        except GatewayError as error:
+            problem = error.message
+    with institution_scope(invoice.institution_id):
+        page = invoice_page(InvoiceSnapshot.from_json(invoice.snapshot))
+        state = _state(invoice)
+        context = {"invoice": invoice, "page": page, "token": token, "state": state, "problem": problem}
+        return render(request, "billing/pay.html", ANYONE | context, status=503 if problem else 200)
+
+
+@require_safe
+@_linked
+def pay_return(request: HttpRequest, invoice: Invoice, token: str) -> HttpResponse:
+    """Where the provider sends the payer back to; it looks again until the news has arrived."""
+    with institution_scope(invoice.institution_id):
+        context = {"invoice": invoice, "token": token, "state": _state(invoice, returned=True)}
+        return render(request, "billing/pay_return.html", ANYONE | context)
+
+
+@require_safe
+@_linked
+def pay_state(request: HttpRequest, invoice: Invoice, token: str) -> HttpResponse:
+    """The part of the return page that htmx asks for again and again."""
+    with institution_scope(invoice.institution_id):
+        context = {"invoice": invoice, "token": token, "state": _state(invoice, returned=True)}
+        return render(request, "billing/pay_state.html", ANYONE | context)
+
+
+@require_safe
+@_linked
+def pay_pdf(request: HttpRequest, invoice: Invoice, token: str) -> HttpResponse:  # noqa: ARG001 - the views' signature
+    """The invoice's PDF."""
+    with institution_scope(invoice.institution_id):
+        return pdf(invoice_document(invoice))
+
+
+@require_safe
+@_linked
+def pay_receipt(request: HttpRequest, invoice: Invoice, token: str, payment: UUID) -> HttpResponse:  # noqa: ARG001
+    """A receipt's PDF, once it is written."""
+    with institution_scope(invoice.institution_id):
+        found = Payment.objects.filter(pk=payment, invoice=invoice).first()
+        if found is None:
+            raise Http404
+        return pdf(receipt_document(found))
+
+
+@csrf_exempt
+@require_POST
+@_quiet
+def pay_fresh(request: HttpRequest, token: str) -> HttpResponse:
+    """Mail a fresh link to the recorded address; whoever asks is told only that."""
+    try:
+        ask_for_fresh_link(token, at=now())
+    except PayLinkUnknownError:
+        return render(request, "billing/pay_unknown.html", ANYONE, status=404)
+    return render(request, "billing/pay_expired.html", ANYONE | {"token": token, "sent": True})
+
+
+def _state(invoice: Invoice, *, returned: bool = False) -> PayState:
+    """Say where paying stands. `returned`: the payer comes from the provider, so an open payment is being confirmed."""
+    invoice = Invoice.objects.get(pk=invoice.pk)
+    due = amount_due(InvoiceBalance.objects.get(pk=invoice.pk))
+    payments = list(Payment.objects.filter(invoice=invoice).order_by("-created_at"))
+    newest = payments[0].status if payments else ""
+    shown = tuple((each, receipt_document(each) is not None) for each in payments if each.status == "succeeded")
+    return PayState(code=_code(invoice.status, newest, due, returned=returned), due=due, payments=shown)
+
+
+def _code(status: str, newest: str, due: Decimal, *, returned: bool) -> str:
+    if status == "paid":
+        return "paid"
+    if status not in OPEN or due <= 0:
+        return "closed"
+    if newest == "pending":
+        return "pending"
+    if returned and newest == "created":
+        return "confirming"
+    return "failed" if returned and newest == "failed" else "due"
+
+
+def _return_url(token: str) -> str:
+    return str(settings.PUBLIC_URL) + reverse("pay_return", args=[token])

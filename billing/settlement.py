@@ -1,0 +1,277 @@
+"""What the payment provider tells us: proven, kept once, acted on once, in any order.
+
+A message only says where to look. The provider is asked what is true now while the invoice's balance is locked, and our
+payment moves forward only; so any permutation and number of copies ends in one state, and no more is ever counted than
+was due.
+"""
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Q
+
+from billing import ledger
+from billing.chart_of_accounts import Account
+from billing.gateways import (
+    CheckoutSession,
+    GatewayError,
+    GatewayEvent,
+    PaymentGateway,
+    PaymentIntent,
+    current_gateway,
+)
+from billing.models import Invoice, InvoiceBalance, Payment, ProviderEvent
+from billing.states import INVOICE, PAYMENT
+from consortium.kernel import audit, jobs
+from consortium.kernel.audit import System
+from consortium.kernel.clock import now
+from consortium.kernel.crash import crash_point
+from consortium.kernel.money import EXACT, plain
+from consortium.kernel.periods import local_date
+from consortium.kernel.tenancy import Scope, consortium_scope
+
+log = structlog.get_logger(__name__)
+
+LONGEST_WAIT: Final = timedelta(hours=1)
+PROVIDER: Final = System("stripe")
+
+
+def amount_due(balance: InvoiceBalance) -> Decimal:
+    """What is still owed, in the balance's currency."""
+    return EXACT.subtract(balance.total, EXACT.add(balance.paid, balance.credited))
+
+
+def receive_event(
+    payload: bytes, signature: str, *, at: datetime, gateway: PaymentGateway | None = None
+) -> ProviderEvent:
+    """Will prove a message of the provider and keep it, once, with the job that acts on it.
+
+    A copy returns the first row. Raises WebhookRefusedError for a message that proves nothing.
+    """
+    gateway = gateway or current_gateway()
+    message = gateway.verify_webhook(payload, signature, at=at)
+    with transaction.atomic(), consortium_scope(Scope.WEBHOOK):
+        event, made = ProviderEvent.objects.get_or_create(
+            provider=gateway.name,
+            event_id=message.id,
+            defaults={"type": message.type, "payload": message.payload, "received_at": at},
+        )
+        if made:
+            arguments = {"event_id": str(event.pk)}
+            jobs.enqueue("process_event", key=str(event.pk), at=at, institution_id=None, arguments=arguments)
+        crash_point("event.before_stored")
+    crash_point("event.stored")
+    return event
+
+
+def process_event(event: ProviderEvent, *, at: datetime, gateway: PaymentGateway | None = None) -> ProviderEvent:
+    """Will act on a kept message, once: ask the provider what is true now, and move our payment forward only.
+
+    In any order and number of copies the end is the same. What a person must look at stands in `event.error`.
+    Opens its own transaction and scope: call it outside of any. Raises GatewayError when it should be tried again.
+    """
+    gateway = gateway or current_gateway()
+    try:
+        with transaction.atomic(durable=True), consortium_scope(Scope.WEBHOOK):
+            event = ProviderEvent.objects.select_for_update().get(pk=event.pk)
+            if event.processed_at is None:
+                error = _acted(event, gateway, at)
+                _done(event, error, at=at)
+                crash_point("event.before_processed")
+    except GatewayError as error:
+        if not error.permanent:
+            tried = ProviderEvent.objects.filter(pk=event.pk, processed_at=None)
+            tried.update(attempts=F("attempts") + 1, error=error.message)
+            raise
+        _done(event, error.message, at=at)
+    crash_point("event.processed")
+    return event
+
+
+def process_pending(*, at: datetime, limit: int = 50, gateway: PaymentGateway | None = None) -> int:
+    """Will act on kept messages that nobody has acted on, the least tried first; returns how many are done now.
+
+    The sweeper calls it; after each failure a message waits twice as long, at most an hour.
+    """
+    done = 0
+    for event in ProviderEvent.objects.filter(processed_at=None).order_by("attempts", "received_at")[:limit]:
+        wait = min(timedelta(seconds=2 ** min(event.attempts, 12)), LONGEST_WAIT)
+        if event.received_at + wait > at:
+            continue
+        try:
+            process_event(event, at=at, gateway=gateway)
+            done += 1
+        except GatewayError as error:
+            log.warning("payment_event.later", event_id=event.event_id, error=error.message)
+        except Exception as error:
+            log.exception("payment_event.failed", event_id=event.event_id)
+            ProviderEvent.objects.filter(pk=event.pk).update(attempts=F("attempts") + 1, error=repr(error)[:500])
+    return done
+
+
+@jobs.job_kind("process_event")
+def _process_event_job(run: jobs.Run) -> None:
+    event = ProviderEvent.objects.get(pk=UUID(run.arguments["event_id"]))
+    try:
+        process_event(event, at=now())
+    except GatewayError as error:
+        raise jobs.RetryLater(error.message, seconds=min(2**run.job.attempts, 300)) from error
+
+
+def _done(event: ProviderEvent, error: str, *, at: datetime) -> None:
+    ProviderEvent.objects.filter(pk=event.pk, processed_at=None).update(
+        processed_at=at, error=error, attempts=F("attempts") + 1
+    )
+    event.processed_at, event.error = at, error
+
+
+# --- Acting ---------------------------------------------------------------------------------------------------------
+
+
+def _acted(event: ProviderEvent, gateway: PaymentGateway, at: datetime) -> str:
+    """Do what the message is about; returns what a person must look at, or ""."""
+    message = gateway.read_event(event.payload)
+    if message.object_type not in {"checkout.session", "payment_intent"}:
+        return ""
+    payment = _find(message, gateway.name)
+    if payment is None:
+        return f"No payment of this portal belongs to {message.object_id}. Look it up at the provider."
+    balance = InvoiceBalance.objects.select_for_update().get(pk=payment.invoice_id)
+    payment.refresh_from_db()
+    session, intent = _truth(payment, message, gateway)
+    crash_point("event.fetched")
+    if any(found and found.payment_id != str(payment.pk) for found in (session, intent)):
+        return f"{message.object_id} says that it belongs to another payment than {payment.pk}. Nothing was changed."
+    if payment.session_id == "" and session is not None:
+        Payment.objects.filter(pk=payment.pk).update(session_id=session.id)
+    return _moved(payment, balance, outcome(session, intent), intent, at)
+
+
+def _find(message: GatewayEvent, provider: str) -> Payment | None:
+    known = Q(session_id=message.object_id) | Q(intent_id=message.object_id)
+    with suppress(ValueError):  # written by someone else, it may be anything
+        known |= Q(pk=UUID(message.payment_id))
+    return Payment.objects.filter(known, provider=provider).first() if message.object_id else None
+
+
+def _truth(
+    payment: Payment, message: GatewayEvent, gateway: PaymentGateway
+) -> tuple[CheckoutSession | None, PaymentIntent | None]:
+    """Ask for the page and the money as they are now; the message only said where to look."""
+    told = {message.object_type: message.object_id}
+    session_id = payment.session_id or told.get("checkout.session", "")
+    session = gateway.fetch_session(session_id) if session_id else None
+    intent_id = (session.intent_id if session else "") or payment.intent_id or told.get("payment_intent", "")
+    return session, gateway.fetch_intent(intent_id) if intent_id else None
+
+
+def outcome(session: CheckoutSession | None, intent: PaymentIntent | None) -> str:
+    """Will name the state of a payment from what the provider says now.
+
+    A declined card leaves the page open for another try, so the payment stays "created"; a failed bank debit does not.
+    """
+    by_intent = {"succeeded": "succeeded", "processing": "pending", "canceled": "failed"}
+    if intent is not None and intent.status in by_intent:
+        return by_intent[intent.status]
+    if session is None or session.status == "open":
+        return "created"
+    return "failed"
+
+
+def _moved(payment: Payment, balance: InvoiceBalance, to: str, intent: PaymentIntent | None, at: datetime) -> str:
+    """Move the payment forward, if that is forward."""
+    failure = intent.failure[:300] if intent else ""
+    if not PAYMENT.allows(payment.status, to):
+        if payment.status == to == "created" and failure:
+            Payment.objects.filter(pk=payment.pk).update(failure=failure)
+        return ""
+    if to == "succeeded" and intent is not None:
+        return _succeeded(payment, balance, intent, at)
+    seen = {"intent_id": intent.id, "method": intent.method} if intent else {}
+    before = payment.status
+    PAYMENT.move(payment, to, failure=failure if to == "failed" else "", **seen)
+    audit.record(
+        f"billing.payment_{to}",
+        payment,
+        by=PROVIDER,
+        at=at,
+        institution_id=payment.institution_id,
+        before={"status": before},
+        after={"status": to},
+    )
+    return ""
+
+
+def _succeeded(payment: Payment, balance: InvoiceBalance, intent: PaymentIntent, at: datetime) -> str:
+    """Book what arrived, up to what is due: payment, balance, invoice, books, receipt, all in this transaction."""
+    if intent.currency != payment.currency or intent.received <= 0:
+        return f"{intent.id} brought {plain(intent.received)} {intent.currency}, not {payment.currency}. Look at it."
+    applied = min(intent.received, amount_due(balance))
+    before = payment.status
+    PAYMENT.move(
+        payment,
+        "succeeded",
+        amount=intent.received,
+        succeeded_at=at,
+        intent_id=intent.id,
+        method=intent.method,
+        failure="",
+    )
+    excess = EXACT.subtract(intent.received, applied)
+    if applied > 0:
+        _apply(balance, applied)
+        arguments = {"payment_id": str(payment.pk)}
+        institution_id = payment.institution_id
+        jobs.enqueue("render_receipt", key=str(payment.pk), at=at, institution_id=institution_id, arguments=arguments)
+    _post(payment, applied=applied, excess=excess, at=at)
+    audit.record(
+        "billing.payment_succeeded",
+        payment,
+        by=PROVIDER,
+        at=at,
+        institution_id=payment.institution_id,
+        before={"status": before},
+        after={"received": intent.received, "applied": applied, "currency": payment.currency},
+        deliver_to=("billing.mail_receipt",) if applied > 0 else (),
+    )
+    if excess > 0:
+        return (
+            f"{plain(excess)} {payment.currency} of {intent.id} is more than was due on its invoice. It is held as the "
+            "member's credit: refund it, or apply it to another invoice."
+        )
+    return ""
+
+
+def _apply(balance: InvoiceBalance, applied: Decimal) -> None:
+    """Count it on the locked balance, and move the invoice where that leads."""
+    InvoiceBalance.objects.filter(pk=balance.pk).update(paid=F("paid") + applied)
+    balance.paid = EXACT.add(balance.paid, applied)
+    invoice = Invoice.objects.get(pk=balance.pk)
+    status = "paid" if amount_due(balance) == 0 else "partly_paid"
+    if invoice.status != status:
+        INVOICE.move(invoice, status)
+
+
+def _post(payment: Payment, *, applied: Decimal, excess: Decimal, at: datetime) -> None:
+    """Put all that arrived into the books: what was due against receivables, the rest as the member's credit."""
+    invoice = Invoice.objects.select_related("issuer").get(pk=payment.invoice_id)
+    currency = payment.currency
+    ledger.post(
+        issuer=invoice.issuer,
+        kind="payment",
+        source=payment,
+        on=local_date(at, invoice.issuer.zone),
+        narration=f"Payment of invoice {invoice.number}",
+        legs=[
+            ledger.Leg(Account.CLEARING, payment.amount, currency),
+            ledger.Leg(Account.RECEIVABLES, -applied, currency),
+            ledger.Leg(Account.MEMBER_CREDIT, -excess, currency),
+        ],
+        at=at,
+        institution_id=payment.institution_id,
+    )

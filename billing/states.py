@@ -1,0 +1,56 @@
+"""The state machines of money: billing period, invoice, payment."""
+
+from consortium.kernel.states import Machine, State
+
+PERIOD = Machine(
+    "billing.BillingPeriod.status",
+    "billing_billingperiod",
+    "status",
+    (
+        State(
+            "open", "finance", "Import bills, then close it.", "Importez les factures, puis fermez-la.", ("closing",)
+        ),
+        State("closing", "worker", "Watch the billing run.", "Suivez la facturation.", ("closed", "open")),
+        State("closed", "nobody", "Later facts become adjustments.", "Les faits tardifs deviennent des ajustements."),
+    ),
+)
+
+INVOICE = Machine(
+    "billing.Invoice.status",
+    "billing_invoice",
+    "status",
+    (
+        State("draft", "finance", "Check and approve it.", "Vérifiez-la et approuvez-la.", ("approved", "discarded")),
+        State("approved", "finance", "Issue it.", "Émettez-la.", ("issued", "discarded")),
+        State(
+            "issued",
+            "member",
+            "Pay it by the due date.",
+            "Payez-la avant l'échéance.",
+            ("partly_paid", "paid", "void", "written_off"),
+        ),
+        State("partly_paid", "member", "Pay the rest.", "Payez le reste.", ("paid", "written_off")),
+        State("paid", "nobody", "Nothing: it is paid.", "Rien : elle est payée."),
+        State("void", "nobody", "A credit note took it back.", "Une note de crédit l'a annulée."),
+        State("written_off", "nobody", "Nothing more is expected.", "Plus rien n'est attendu."),
+        State("discarded", "nobody", "It was never issued.", "Elle n'a jamais été émise."),
+    ),
+)
+
+PAYMENT = Machine(
+    "billing.Payment.status",
+    "billing_payment",
+    "status",
+    (
+        State(
+            "created",
+            "member",
+            "Choose how to pay.",
+            "Choisissez le mode de paiement.",
+            ("pending", "succeeded", "failed"),
+        ),
+        State("pending", "bank", "The bank settles it.", "La banque le règle.", ("succeeded", "failed")),
+        State("failed", "member", "Try again.", "Réessayez.", ("pending", "succeeded")),
+        State("succeeded", "nobody", "Nothing: it arrived.", "Rien : il est arrivé."),
+    ),
+)

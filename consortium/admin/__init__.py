@@ -1,0 +1,103 @@
+"""Staff pages over the kernel's tables: the audit trail, jobs, the outbox, mail, documents. All read-only but retry."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import models
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from consortium.kernel import jobs
+from consortium.kernel.clock import now
+from consortium.kernel.errors import PortalError
+from consortium.models import AuditEvent, Delivery, Document, Job, OutgoingMail
+from consortium.usecases.join import countersign
+from members.admin import AgreementAdmin
+
+# Countersigning opens the member's billing account too, which the members app cannot know.
+AgreementAdmin.countersign = staticmethod(countersign)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin[models.Model]):
+    """Rows that people look at and programs write."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
+        """Nobody adds."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Nobody changes."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Nobody deletes."""
+        return False
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnlyAdmin):
+    """Who did what, when."""
+
+    list_display = ["at", "action", "object_type", "object_id", "actor_kind", "scope", "chain", "seq"]
+    list_filter = ["action", "actor_kind"]
+    search_fields = ["object_id", "chain"]
+    date_hierarchy = "at"
+
+
+@admin.register(Job)
+class JobAdmin(ReadOnlyAdmin):
+    """Long work, with what it says of itself."""
+
+    list_display = [
+        "kind",
+        "unique_key",
+        "state",
+        "step",
+        "done",
+        "total",
+        "attempts",
+        "heartbeat_at",
+        "error",
+    ]
+    list_filter = ["state", "kind"]
+    date_hierarchy = "created_at"
+    actions = ["retry"]
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """All staff."""
+        return bool(request.user.is_staff)
+
+    @admin.action(description="Retry from the failed step", permissions=["view"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        """Queue the chosen jobs again; those that are not failed are named."""
+        for job in queryset:
+            try:
+                jobs.retry(job, at=now())
+            except PortalError as error:
+                self.message_user(request, f"{job}: {error.message}", messages.WARNING)
+            else:
+                self.message_user(request, f"{job.kind} is queued again.", messages.SUCCESS)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    """The outbox."""
+
+    list_display = ["receiver", "event", "attempts", "done_at", "error"]
+    list_filter = ["receiver", ("done_at", admin.EmptyFieldListFilter)]
+
+
+@admin.register(OutgoingMail)
+class OutgoingMailAdmin(ReadOnlyAdmin):
+    """What was written to whom."""
+
+    list_display = ["subject", "recipient", "language", "state", "sent_at", "error"]
+    list_filter = ["state", "template", "language"]
+
+
+@admin.register(Document)
+class DocumentAdmin(ReadOnlyAdmin):
+    """Files with their hashes."""
+
+    list_display = ["name", "kind", "language", "media_type", "size", "sha256", "created_at"]
+    list_filter = ["kind", "language"]

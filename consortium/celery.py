@@ -1,0 +1,24 @@
+"""The Celery app: workers are told about jobs here, and beat's schedule is code.
+
+The queue is only a hint. A task carries a job's id and nothing else; what to do is in the job's row.
+"""
+
+import os
+from uuid import UUID
+
+from celery import Celery
+from celery.schedules import crontab
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "consortium.settings")
+
+app = Celery("consortium")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["consortium"])
+app.conf.beat_schedule = {
+    "nightly-checks": {"task": "consortium.nightly_checks", "schedule": crontab(hour=8, minute=30)},
+}
+
+
+def send_hint(job_id: UUID) -> None:
+    """Tell the workers that a job waits; raises when the broker is away."""
+    app.send_task("consortium.run_job", args=[str(job_id)], retry=False, expires=60)

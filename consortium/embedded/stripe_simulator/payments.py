@@ -1,0 +1,307 @@
+"""What happens to money: paying a session, settling a bank debit later, refunds, disputes."""
+
+from __future__ import annotations
+
+import time
+
+from consortium.embedded.stripe_simulator import parameters as read
+from consortium.embedded.stripe_simulator.checkout import current_session, session_view
+from consortium.embedded.stripe_simulator.currencies import display, fee
+from consortium.embedded.stripe_simulator.parameters import Params
+from consortium.embedded.stripe_simulator.problems import StripeRefusalError, invalid, required
+from consortium.embedded.stripe_simulator.store import Store, Thing, new_id
+
+DECLINES = {
+    "4000000000000002": ("card_declined", "generic_decline", "Your card was declined."),
+    "4000000000009995": ("card_declined", "insufficient_funds", "Your card has insufficient funds."),
+    "4000000000000069": ("expired_card", "expired_card", "Your card has expired."),
+    "4000000000000127": ("incorrect_cvc", "incorrect_cvc", "Your card's security code is incorrect."),
+}
+DISPUTED_LATER = "4000000000000259"
+ACCEPTED = frozenset({"4242424242424242", "5555555555554444", DISPUTED_LATER})
+DISPUTE_FEE = 1500
+_REFUND = frozenset({"charge", "payment_intent", "amount", "reason", "metadata"})
+_REASONS = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
+
+
+def pay_by_card(store: Store, key: str, number: str, *, email: str) -> Thing:
+    """The payer confirms a card. Returns the session: complete when paid, still open when the card was declined.
+
+    Raises StripeRefusalError for a number that is no test card, and for a session that is not open.
+    """
+    session = _open_session(store, key)
+    number = "".join(number.split())
+    if number not in ACCEPTED and number not in DECLINES:
+        raise invalid("number", "Your card number is not one of the test cards.")
+    intent = _intent(store, session, "card")
+    charge = _charge(store, intent, "card", number=number, email=email)
+    if number in DECLINES:
+        _fail(store, intent, charge, DECLINES[number])
+        return session
+    _complete(session, email, payment_status="paid")
+    session["payment_intent"] = intent["id"]
+    store.put(session)
+    _succeed(store, intent, charge)
+    store.emit("checkout.session.completed", session_view(session))
+    if number == DISPUTED_LATER:
+        dispute(store, charge["id"])
+    return session
+
+
+def pay_by_bank(store: Store, key: str, method: str, *, email: str) -> Thing:
+    """The payer authorises a debit: the session completes unpaid, the money comes (or not) with `settle`."""
+    session = _open_session(store, key)
+    if method not in session["payment_method_types"] or method == "card":
+        raise invalid("method", f"This session does not take {method}.")
+    intent = _intent(store, session, method)
+    charge = _charge(store, intent, method, number="", email=email)
+    intent |= {"status": "processing", "latest_charge": charge["id"]}
+    _complete(session, email, payment_status="unpaid")
+    session["payment_intent"] = intent["id"]
+    for thing in (session, intent, charge):
+        store.put(thing)
+    store.emit("payment_intent.processing", intent)
+    store.emit("charge.pending", charge)
+    store.emit("checkout.session.completed", session_view(session))
+    return session
+
+
+def settle(store: Store, *, succeed: bool, intent_id: str | None = None) -> list[str]:
+    """The bank answers: every waiting debit, or the given one, succeeds or fails. Returns the intents it touched."""
+    touched = []
+    for session in list(store.newest("checkout.session"))[::-1]:
+        intent = store.find(session["payment_intent"] or "")
+        if intent is None or intent["status"] != "processing" or intent_id not in {None, intent["id"]}:
+            continue
+        charge = store.get("charge", intent["latest_charge"])
+        if succeed:
+            session["payment_status"] = "paid"
+            store.put(session)
+            _succeed(store, intent, charge)
+        else:
+            _fail(
+                store, intent, charge, ("payment_intent_payment_attempt_failed", "nsf", "The bank refused the debit.")
+            )
+        word = "succeeded" if succeed else "failed"
+        store.emit(f"checkout.session.async_payment_{word}", session_view(session))
+        touched.append(str(intent["id"]))
+    return touched
+
+
+def create_refund(store: Store, params: Params) -> Thing:
+    """POST /v1/refunds: the whole or a part; never more than was paid."""
+    read.only(params, _REFUND)
+    charge = _charge_to_refund(store, params)
+    left = charge["amount"] - charge["amount_refunded"]
+    amount = read.positive(params["amount"], "amount") if "amount" in params else left
+    reason = read.text(params, "reason")
+    if reason and reason not in _REASONS:
+        raise invalid("reason", f"Invalid reason: must be one of {', '.join(sorted(_REASONS))}")
+    if left == 0:
+        message = f"Charge {charge['id']} has already been refunded."
+        raise StripeRefusalError(message, code="charge_already_refunded", kept=True)
+    if amount > left:
+        asked, rest = display(amount, charge["currency"]), display(left, charge["currency"])
+        message = f"Refund amount ({asked}) is greater than unrefunded amount on charge ({rest})"
+        raise StripeRefusalError(message, param="amount", kept=True)
+    refund = {
+        "id": new_id("refund"),
+        "object": "refund",
+        "amount": amount,
+        "charge": charge["id"],
+        "created": int(time.time()),
+        "currency": charge["currency"],
+        "metadata": read.metadata(params),
+        "payment_intent": charge["payment_intent"],
+        "reason": reason,
+        "status": "succeeded",
+    }
+    refund["balance_transaction"] = _balance(store, "refund", -amount, 0, refund)["id"]
+    charge["amount_refunded"] += amount
+    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+    store.put(refund)
+    store.put(charge)
+    store.emit("refund.created", refund)
+    store.emit("charge.refunded", charge)
+    return refund
+
+
+def dispute(store: Store, charge_id: str) -> Thing:
+    """The payer's bank takes the money back, with a fee, until the dispute is decided."""
+    charge = store.get("charge", charge_id, param="charge")
+    if charge["disputed"] or not charge["paid"]:
+        raise StripeRefusalError(f"Charge {charge_id} cannot be disputed.")
+    thing = {
+        "id": new_id("dispute"),
+        "object": "dispute",
+        "amount": charge["amount"],
+        "charge": charge_id,
+        "created": int(time.time()),
+        "currency": charge["currency"],
+        "livemode": False,
+        "metadata": {},
+        "payment_intent": charge["payment_intent"],
+        "reason": "fraudulent",
+        "status": "needs_response",
+    }
+    taken = _balance(store, "adjustment", -charge["amount"], DISPUTE_FEE, thing)
+    thing["balance_transactions"] = [taken]
+    charge["disputed"] = True
+    store.put(charge)
+    store.put(thing)
+    store.emit("charge.dispute.created", thing)
+    store.emit("charge.dispute.funds_withdrawn", thing)
+    return thing
+
+
+def close_dispute(store: Store, dispute_id: str, *, won: bool) -> Thing:
+    """The bank decides; a won dispute brings the money back, not the fee."""
+    thing = store.get("dispute", dispute_id)
+    if thing["status"] != "needs_response":
+        raise StripeRefusalError(f"Dispute {dispute_id} is already {thing['status']}.")
+    thing["status"] = "won" if won else "lost"
+    if won:
+        thing["balance_transactions"].append(_balance(store, "adjustment", thing["amount"], 0, thing))
+    store.put(thing)
+    store.emit("charge.dispute.closed", thing)
+    if won:
+        store.emit("charge.dispute.funds_reinstated", thing)
+    return thing
+
+
+def _open_session(store: Store, key: str) -> Thing:
+    session = current_session(store, key)
+    if session["status"] != "open":
+        raise StripeRefusalError(f"This checkout is {session['status']}.", code="checkout_session_not_open")
+    return session
+
+
+def _complete(session: Thing, email: str, *, payment_status: str) -> None:
+    session |= {"status": "complete", "payment_status": payment_status}
+    session["customer_details"] = {"email": session["customer_email"] or email or None, "name": None}
+
+
+def _intent(store: Store, session: Thing, method: str) -> Thing:
+    """The session's intent: the one of an earlier declined try, or a new one."""
+    kept = store.find(session.get("tried_intent") or "")
+    if kept is not None:
+        return kept
+    key = new_id("payment_intent")
+    intent = {
+        "id": key,
+        "object": "payment_intent",
+        "amount": session["amount_total"],
+        "amount_received": 0,
+        "client_secret": f"{key}_secret_simulator",
+        "created": int(time.time()),
+        "currency": session["currency"],
+        "customer": session["customer"],
+        "last_payment_error": None,
+        "latest_charge": None,
+        "livemode": False,
+        "payment_method_types": [method],
+        "status": "requires_confirmation",
+        **session["payment_intent_data"],
+    }
+    session["tried_intent"] = key
+    store.put(session)
+    store.put(intent)
+    store.emit("payment_intent.created", intent)
+    return intent
+
+
+def _charge(store: Store, intent: Thing, method: str, *, number: str, email: str) -> Thing:
+    details: Thing = {"type": method, method: {}}
+    if method == "card":
+        details["card"] = {
+            "brand": "mastercard" if number[:1] == "5" else "visa",
+            "last4": number[-4:],
+            "country": "CA",
+        }
+    else:
+        details[method] = {"bank_name": "STRIPE TEST BANK", "last4": "6789"}
+    return store.put(
+        {
+            "id": new_id("charge"),
+            "object": "charge",
+            "amount": intent["amount"],
+            "amount_captured": 0,
+            "amount_refunded": 0,
+            "balance_transaction": None,
+            "billing_details": {"email": email or None},
+            "captured": False,
+            "created": int(time.time()),
+            "currency": intent["currency"],
+            "customer": intent["customer"],
+            "description": intent["description"],
+            "disputed": False,
+            "failure_code": None,
+            "failure_message": None,
+            "livemode": False,
+            "metadata": intent["metadata"],
+            "paid": False,
+            "payment_intent": intent["id"],
+            "payment_method_details": details,
+            "refunded": False,
+            "status": "pending",
+        }
+    )
+
+
+def _succeed(store: Store, intent: Thing, charge: Thing) -> None:
+    method = charge["payment_method_details"]["type"]
+    cost = fee(charge["amount"], charge["currency"], method)
+    charge |= {"status": "succeeded", "paid": True, "captured": True, "amount_captured": charge["amount"]}
+    charge["balance_transaction"] = _balance(store, "charge", charge["amount"], cost, charge)["id"]
+    intent |= {"status": "succeeded", "amount_received": intent["amount"], "latest_charge": charge["id"]}
+    intent["last_payment_error"] = None
+    store.put(charge)
+    store.put(intent)
+    store.emit("charge.succeeded", charge)
+    store.emit("payment_intent.succeeded", intent)
+
+
+def _fail(store: Store, intent: Thing, charge: Thing, why: tuple[str, str, str]) -> None:
+    code, decline, message = why
+    charge |= {"status": "failed", "failure_code": code, "failure_message": message}
+    error = {"type": "card_error", "code": code, "decline_code": decline, "message": message, "charge": charge["id"]}
+    intent |= {"status": "requires_payment_method", "latest_charge": charge["id"], "last_payment_error": error}
+    store.put(charge)
+    store.put(intent)
+    store.emit("charge.failed", charge)
+    store.emit("payment_intent.payment_failed", intent)
+
+
+def _balance(store: Store, kind: str, amount: int, cost: int, source: Thing) -> Thing:
+    now = int(time.time())
+    return store.put(
+        {
+            "id": new_id("balance_transaction"),
+            "object": "balance_transaction",
+            "amount": amount,
+            "available_on": now + 2 * 24 * 3600,
+            "created": now,
+            "currency": source["currency"],
+            "description": None,
+            "fee": cost,
+            "fee_details": [{"amount": cost, "currency": source["currency"], "type": "stripe_fee"}] if cost else [],
+            "net": amount - cost,
+            "source": source["id"],
+            "status": "pending",
+            "type": kind,
+        }
+    )
+
+
+def _charge_to_refund(store: Store, params: Params) -> Thing:
+    intent_id, charge_id = read.text(params, "payment_intent"), read.text(params, "charge")
+    if intent_id and not charge_id:
+        charge_id = store.get("payment_intent", intent_id, param="payment_intent")["latest_charge"]
+    if not charge_id:
+        raise required("charge")
+    charge = store.get("charge", charge_id, param="charge")
+    if not charge["paid"]:
+        raise StripeRefusalError(
+            f"Charge {charge_id} was not paid and cannot be refunded.", code="charge_not_refundable"
+        )
+    return charge

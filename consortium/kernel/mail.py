@@ -1,0 +1,94 @@
+"""Mail: composed once per (event, recipient, template), in the recipient's language, sent by the sweeper."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.core.mail import EmailMessage
+from django.template.loader import render_to_string
+from django.utils import translation
+
+from consortium.kernel.crash import crash_point
+from consortium.kernel.documents import read
+from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.models import AuditEvent, Document, OutgoingMail
+
+log = structlog.get_logger(__name__)
+
+MAX_ATTEMPTS = 8
+
+
+def compose(
+    event: AuditEvent,
+    *,
+    recipient: str,
+    template: str,
+    language: str,
+    context: Mapping[str, Any],
+    at: datetime,
+    attachments: Sequence[UUID] = (),
+) -> OutgoingMail:
+    """Queue one mail; a second call for the same event, recipient and template returns the first.
+
+    templates/emails/<template>.txt: the first line is the subject, the rest the body.
+    """
+    with translation.override(language):
+        text = render_to_string(f"emails/{template}.txt", {**context, "language": language})
+    subject, _, body = text.strip().partition("\n")
+    mail, _made = OutgoingMail.objects.get_or_create(
+        event=event,
+        recipient=recipient,
+        template=template,
+        defaults={
+            "institution_id": event.institution_id,
+            "language": language,
+            "subject": " ".join(subject.split())[:300],
+            "body": body.strip() + "\n",
+            "next_at": at,
+            "attachment_ids": list(attachments),
+        },
+    )
+    return mail
+
+
+def send_due(*, at: datetime, limit: int = 50) -> int:
+    """Send queued mail that is due; returns how many went out.
+
+    The row is locked while its mail is handed over, so that two sweepers never send one mail twice; a crash between
+    hand-over and commit may repeat one, which a mail server's own queue may do as well.
+    """
+    sent = 0
+    for _ in range(limit):
+        with consortium_scope(Scope.JOB):
+            due = OutgoingMail.objects.filter(state="queued", next_at__lte=at)
+            mail = due.select_for_update(skip_locked=True).order_by("next_at").first()
+            if mail is None:
+                break
+            sent += _send(mail, at)
+    return sent
+
+
+def _send(mail: OutgoingMail, at: datetime) -> bool:
+    message = EmailMessage(
+        mail.subject, mail.body, to=[mail.recipient], headers={"Message-ID": f"<{mail.pk}@consortium.portal>"}
+    )
+    for document in Document.objects.filter(pk__in=mail.attachment_ids):
+        message.attach(document.name, read(document), document.media_type)
+    rows = OutgoingMail.objects.filter(pk=mail.pk, state="queued")
+    try:
+        message.send()
+    except Exception as error:  # noqa: BLE001 - whatever the backend raises, the mail stays and is tried again
+        log.warning("mail.failed", mail=str(mail.pk), error=str(error))
+        over = mail.attempts + 1 >= MAX_ATTEMPTS
+        rows.update(
+            attempts=mail.attempts + 1,
+            error=str(error)[:500],
+            next_at=at + timedelta(seconds=min(2**mail.attempts * 10, 3600)),
+            state="failed" if over else "queued",
+        )
+        return False
+    crash_point("mail.handed_over")
+    rows.update(state="sent", sent_at=at, attempts=mail.attempts + 1, error="")
+    return True

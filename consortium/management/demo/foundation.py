@@ -1,0 +1,127 @@
+"""What a consortium has before its first member: issuer, bank, agreement template, prices, catalogue, rules, rates."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from billing.fx import record_rate
+from billing.matching import By, Destination, Kind, MatchRule
+from billing.models import AllocationPolicy, MatchingRule
+from billing.rules import add_rule
+from consortium.kernel.audit import System
+from consortium.kernel.dated import since
+from consortium.kernel.periods import Month
+from members.directory import load_directory
+from members.models import AgreementTemplate, BankDetails, Issuer, TaxRegistration
+from members.schedule import Credit, HubLimits, ScheduleTemplate, ServiceLevel, Slab, Tier
+from provisioning.catalogue import load_catalogue
+
+SETUP = System("demo")
+HERE = Path(__file__).parent
+GIB = 1024**3
+RATES = (Decimal("1.3712"), Decimal("1.3805"), Decimal("1.3767"), Decimal("1.3694"), Decimal("1.3731"))
+SOURCE = "Demonstration rate, monthly"
+
+SCHEDULE = ScheduleTemplate(
+    currency="CAD",
+    slabs=(
+        Slab(up_to=10, unit_price=Decimal("10.00")),
+        Slab(up_to=100, unit_price=Decimal("5.00")),
+        Slab(up_to=1_000, unit_price=Decimal("2.50")),
+        Slab(up_to=10_000, unit_price=Decimal("1.25")),
+        Slab(up_to=None, unit_price=Decimal("0.00")),
+    ),
+    included_support_hours=Decimal(10),
+    support_hourly_rate=Decimal("120.00"),
+    creditable_monthly_fee=Decimal("500.00"),
+    entitlements=HubLimits(
+        hubs=2,
+        environments=("standard", "r", "datascience"),
+        memory_limit_bytes=4 * GIB,
+        max_servers=200,
+        regions=("local",),
+    ),
+    service_level=ServiceLevel(
+        availability=Decimal("0.999"),
+        credits=(
+            Credit(below=Decimal("0.999"), credit=Decimal("0.10")),
+            Credit(below=Decimal("0.990"), credit=Decimal("0.25")),
+            Credit(below=Decimal("0.950"), credit=Decimal(1)),
+        ),
+    ),
+    tiers=(
+        Tier(code="small", name_en="Small", name_fr="Petite", fte_up_to=10_000, dues=Decimal("12000.00")),
+        Tier(code="medium", name_en="Medium", name_fr="Moyenne", fte_up_to=30_000, dues=Decimal("24000.00")),
+        Tier(code="large", name_en="Large", name_fr="Grande", fte_up_to=None, dues=Decimal("36000.00")),
+    ),
+)
+
+
+def lay_foundation(*, at: datetime, first_month: Month, this_month: Month) -> Issuer:
+    """Make what is missing, and return the issuer. Needs a consortium scope."""
+    issuer = _issuer(first_month.first_day)
+    load_directory(by=SETUP, at=at)
+    load_catalogue(at=at)
+    _template(issuer, at)
+    _rules(issuer, first_month.first_day, at)
+    month, turn = first_month, 0
+    while month <= this_month:
+        rate = RATES[turn % len(RATES)]
+        record_rate(base="USD", quote="CAD", on=month.first_day, rate=rate, source=SOURCE, by=SETUP, at=at)
+        month, turn = month.next(), turn + 1
+    return issuer
+
+
+def _issuer(first: date) -> Issuer:
+    issuer, made = Issuer.objects.get_or_create(
+        slug="icc",
+        defaults={
+            "name_en": "Interactive Computing Consortium",
+            "name_fr": "Consortium de calcul interactif",
+            "address": "200 – 1933 West Mall\nVancouver BC  V6T 1Z2\nCanada",
+            "email": "billing@consortium.example",
+            "zone": "America/Vancouver",
+        },
+    )
+    if made:
+        valid = since(first)
+        bank = {"bank": "Demonstration Bank", "holder": issuer.name_en, "routing": "00010-999 · DEMOCAVV"}
+        for currency, number in (("CAD", "1000-4417"), ("USD", "1000-4425")):
+            BankDetails.objects.create(issuer=issuer, currency=currency, account_number=number, valid=valid, **bank)
+        for tax, where, number in (("GST", "CA", "70000 0000 RT0001"), ("QST", "QC", "1200000000 TQ0001")):
+            TaxRegistration.objects.create(issuer=issuer, tax=tax, jurisdiction=where, number=number, valid=valid)
+    return issuer
+
+
+def _template(issuer: Issuer, at: datetime) -> None:
+    AgreementTemplate.objects.get_or_create(
+        issuer=issuer,
+        version=1,
+        defaults={
+            "title_en": "Service agreement",
+            "title_fr": "Entente de service",
+            "clauses_en": (HERE / "agreement_en.md").read_text(encoding="utf-8"),
+            "clauses_fr": (HERE / "agreement_fr.md").read_text(encoding="utf-8"),
+            "schedule": SCHEDULE.as_json(),
+            "created_at": at,
+        },
+    )
+
+
+def _rules(issuer: Issuer, first: date, at: datetime) -> None:
+    if not MatchingRule.objects.filter(issuer=issuer).exists():
+        tagged = MatchRule(
+            by=By.TAG, tag_key="university", destination=Destination(Kind.DIRECT, "*"), name="Tagged with a university"
+        )
+        rest = MatchRule(
+            by=By.EVERYTHING, destination=Destination(Kind.POOL, "shared"), name="Everything else is shared"
+        )
+        for rule in (tagged, rest):
+            add_rule(issuer=issuer, rule=rule, by=SETUP, at=at)
+    for key in ("shared", "tax"):
+        AllocationPolicy.objects.get_or_create(
+            issuer=issuer,
+            pool_key=key,
+            version=1,
+            defaults={"method": "proportional", "basis": "memory_gib_seconds", "valid": since(first)},
+        )

@@ -1,0 +1,46 @@
+"""Every address of the portal: pages under their language, the API and machines without one."""
+
+from django.conf.urls.i18n import i18n_patterns
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, URLResolver, include, path
+from django.utils.translation import get_language_from_request
+from django.views.decorators.http import require_safe
+
+from billing.urls import machine_patterns as billing_machines
+from billing.urls import page_patterns as billing_pages
+from consortium.views import dashboard, hub_request, machines, mailbox, public
+from members.urls import page_patterns as members_pages
+from provisioning.urls import page_patterns as provisioning_pages
+
+
+@require_safe
+def root(request: HttpRequest) -> HttpResponse:
+    """Send a visitor to the language the browser asks for."""
+    return redirect(f"/{get_language_from_request(request)[:2]}/")
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", root),
+    path("livez", machines.livez, name="livez"),
+    path("readyz", machines.readyz, name="readyz"),
+    path("api/v1/", include("consortium.api.urls")),
+    *billing_machines,
+    *i18n_patterns(
+        path("", public.home, name="home"),
+        path("status/", public.status, name="status"),
+        path("privacy/", public.privacy, name="privacy"),
+        path("mailbox/", mailbox.mailbox, name="mailbox"),
+        path("dashboard/", dashboard.dashboard, name="dashboard"),
+        path("i/<slug:slug>/", dashboard.institution, name="institution"),
+        path("i/<slug:slug>/hubs/request/", hub_request.hub_request, name="hub_request"),
+        *members_pages,
+        *provisioning_pages,
+        *billing_pages,
+        path("accounts/", include("allauth.account.urls")),
+        path("accounts/mfa/", include("allauth.mfa.urls")),
+        path("staff/", admin.site.urls),
+        prefix_default_language=True,
+    ),
+]

@@ -1,0 +1,157 @@
+"""A month is closed: what members used (provisioning) and agreed (members) becomes what they owe (billing).
+
+The only place where use and money meet; they meet as values. Every step can be started over: a killed run goes on
+from what the database says.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from billing import closing
+from billing.documents import render_invoice
+from billing.facts import MemberFacts
+from billing.invoicing import approve_invoice, issue_invoice
+from billing.models import BillingPeriod, Invoice
+from billing.periods import open_period
+from consortium.kernel import jobs
+from consortium.kernel.clock import now
+from consortium.kernel.crash import crash_point
+from consortium.kernel.errors import PortalError
+from consortium.kernel.periods import Month, month_period
+from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.models import Job
+from members.models import Agreement, Issuer, User
+from members.permissions import Permission, check_staff
+from members.schedule import Schedule
+from provisioning.queries import month_use
+from provisioning.rollups import roll_recent
+
+KIND = "close_period"
+Report = Callable[..., None]
+
+
+def _silent(step: str, **_progress: Any) -> None:
+    """Report to nobody."""
+
+
+@transaction.atomic
+def request_close(*, issuer: Issuer, month: Month, early: bool, by: User, at: datetime) -> Job:
+    """Want the month closed; the job does it. `early` closes a month that still runs: later facts become adjustments.
+
+    Raises Forbidden and MonthNotOver.
+    """
+    check_staff(by, Permission.CLOSE_MONTH)
+    if not early and at < month_period(month, issuer.zone).end:
+        raise closing.MonthNotOver(_("%(month)s is not over yet. Wait, or close it early.") % {"month": month})
+    period = open_period(issuer, str(month))
+    return jobs.enqueue(
+        KIND,
+        key=f"{issuer.slug}:{month}",
+        at=at,
+        institution_id=None,
+        arguments={"period": str(period.pk), "by": str(by.pk), "early": early},
+    )
+
+
+def member_facts(issuer: Issuer, month: Month) -> list[MemberFacts]:
+    """Each member's agreement and use of the month, in the zone of its agreement. Needs a consortium scope."""
+    use = month_use(month=month)
+    agreements = Agreement.objects.filter(issuer=issuer, status__in=["in_force", "ended"]).select_related("institution")
+    facts = []
+    for agreement in agreements.filter(starts_on__lt=month.next().first_day).exclude(ends_on__lte=month.first_day):
+        used = use.get(agreement.institution_id)
+        values: Mapping[str, Any] = (
+            {
+                "server_seconds": used.server_seconds,
+                "memory_gib_seconds": used.memory_gib_seconds,
+                "active_users": used.active_users,
+                "gap_seconds": used.gap_seconds,
+            }
+            if used
+            else {}
+        )
+        facts.append(
+            MemberFacts(
+                institution_id=agreement.institution_id,
+                slug=agreement.institution.slug,
+                zone=agreement.zone,
+                agreement_id=agreement.pk,
+                currency=agreement.currency,
+                schedule=Schedule.parse(agreement.schedule),
+                starts_on=agreement.starts_on,
+                ends_on=agreement.ends_on,
+                **values,
+            )
+        )
+    return facts
+
+
+def close_period(period_id: UUID, *, by: User, early: bool, at: datetime, report: Report = _silent) -> dict[str, Any]:
+    """Check, split, draft, approve, issue, render and close; returns what was issued.
+
+    Runs outside a transaction: each step is one. Raises NeedsOperator when the check finds something that blocks.
+    """
+    report("Checking the month")
+    with consortium_scope(Scope.JOB):
+        period = BillingPeriod.objects.select_related("issuer").get(pk=period_id)
+        facts = member_facts(period.issuer, Month.parse(period.month))
+        try:
+            closing.begin_closing(period, facts, by=by, at=at, early=early)
+        except closing.CloseBlocked as blocked:
+            raise jobs.NeedsOperator(blocked.message) from blocked
+    crash_point("close.began")
+    report("Splitting shared cost")
+    with consortium_scope(Scope.JOB):
+        closing.allocate_pools(period, facts, at=at)
+    crash_point("close.allocated")
+    report("Drafting invoices")
+    with consortium_scope(Scope.JOB):
+        drafts = closing.draft_invoices(period, facts, by=by, at=at)
+    crash_point("close.drafted")
+    issued, held = _issue(drafts, by=by, at=at, report=report)
+    with consortium_scope(Scope.JOB):
+        closing.finish_closing(period, by=by, at=at)
+    crash_point("close.finished")
+    return {"invoices": [invoice.number for invoice in issued], "held": held}
+
+
+def _issue(
+    drafts: list[Invoice], *, by: User, at: datetime, report: Report
+) -> tuple[list[Invoice], list[dict[str, str]]]:
+    """Issue and render what can be; what waits for a person (purchase order, second approver) is held and named."""
+    issued, held = [], []
+    for done, draft in enumerate(drafts):
+        report("Issuing invoices", done=done, total=len(drafts))
+        try:
+            with consortium_scope(Scope.JOB):
+                invoice = Invoice.objects.get(pk=draft.pk)
+                if invoice.status == "draft":
+                    approve_invoice(invoice, by=by, at=at)
+                invoice = issue_invoice(invoice, by=by, at=at)
+        except PortalError as refused:
+            held.append({"invoice": str(draft.pk), "code": refused.code, "message": refused.message})
+            continue
+        crash_point("close.issued")
+        with consortium_scope(Scope.JOB):
+            render_invoice(invoice, at=at)
+        crash_point("close.rendered")
+        issued.append(invoice)
+    report("Issuing invoices", done=len(drafts), total=len(drafts))
+    return issued, held
+
+
+@jobs.job_kind(KIND)
+def work(run: jobs.Run) -> dict[str, Any]:
+    """The job: roll the newest samples up, then close."""
+    run.report("Reading the meters")
+    with consortium_scope(Scope.JOB):
+        roll_recent(at=now())
+        by = User.objects.get(pk=run.arguments["by"])
+    return close_period(
+        UUID(run.arguments["period"]), by=by, early=bool(run.arguments["early"]), at=now(), report=run.report
+    )

@@ -1,0 +1,34 @@
+"""The consortium's half of joining: countersigning puts the agreement in force and opens the member's account."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from billing.accounts import Payer, open_billing_account
+from billing.models import BillingAccount
+from members.agreements import countersign_agreement
+from members.models import Agreement, Application, User
+from members.schedule import Schedule
+
+
+@transaction.atomic
+def countersign(agreement: Agreement, *, name: str, title: str, by: User, at: datetime) -> BillingAccount:
+    """Put the agreement in force and open the billing account that its application describes.
+
+    Both or neither. Raises what members.agreements and billing.accounts raise. Needs a scope over the institution.
+    """
+    countersign_agreement(agreement, name=name, title=title, by=by, at=at)
+    application = Application.objects.filter(institution_id=agreement.institution_id, status="approved").first()
+    institution, schedule = agreement.institution, Schedule.parse(agreement.schedule)
+    payer = Payer(
+        name=(application.legal_name if application else "") or institution.name_en,
+        address=(application.address if application else "") or institution.city,
+        province=institution.province,
+        country=institution.country,
+        email=application.finance_email if application else "",
+        currency=agreement.currency,
+        language=application.language if application else institution.language,
+        po_required=schedule.po_required,
+        payment_days=schedule.payment_days,
+    )
+    return open_billing_account(institution=institution, issuer=agreement.issuer, payer=payer, by=by, at=at)

@@ -1,0 +1,89 @@
+"""What every page knows: where one is, where one can go, and the same page in the other language."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse, translate_url
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from members.permissions import Permission
+
+
+@dataclass(frozen=True)
+class Link:
+    """An entry of a menu."""
+
+    label: str
+    url: str
+    current: bool = False
+
+
+# What an institution's menu offers, to whom: route, permission, label.
+MENU = (
+    ("institution", Permission.VIEW_INSTITUTION, "Overview"),
+    ("usage", Permission.VIEW_USAGE, "Use"),
+    ("invoices", Permission.VIEW_INVOICES, "Invoices"),
+    ("people", Permission.VIEW_PEOPLE, "People"),
+    ("tokens", Permission.MANAGE_TOKENS, "Programs"),
+)
+
+
+def _labels() -> dict[str, str]:
+    # Written out, so that the catalogue finds them.
+    return {
+        "Overview": _("Overview"),
+        "Use": _("Use"),
+        "Invoices": _("Invoices"),
+        "People": _("People"),
+        "Programs": _("Programs"),
+    }
+
+
+def _navigation(request: HttpRequest) -> list[Link]:
+    route = request.resolver_match.url_name if request.resolver_match else ""
+    institution = getattr(request, "institution", None)
+    if institution is not None:
+        held: frozenset[Permission] = getattr(request, "permissions", frozenset())
+        labels = _labels()
+        return [
+            Link(labels[label], reverse(name, args=[institution.slug]), current=name == route)
+            for name, permission, label in MENU
+            if permission in held
+        ]
+    links = [("home", _("Map")), ("status", _("Status")), ("apply", _("Apply"))]
+    if request.user.is_authenticated:
+        links = [("dashboard", _("My institution")), *links]
+    return [Link(label, reverse(name), current=name == route) for name, label in links]
+
+
+def page(request: HttpRequest) -> dict[str, Any]:
+    """Context for base.html."""
+    language = (translation.get_language() or "en")[:2]
+    other = "fr" if language == "en" else "en"
+    context: dict[str, Any] = {"demo": settings.DEMO}
+    if not hasattr(request, "user"):
+        return context
+    context |= {
+        "nav": _navigation(request),
+        "alternate_language": other,
+        "alternate_language_label": dict(settings.LANGUAGES)[other],
+        "institution": getattr(request, "institution", None),
+    }
+    target = translate_url(request.get_full_path(), other)
+    if target != request.get_full_path():
+        context["alternate_url"] = target
+    links = []
+    if request.user.is_authenticated:
+        links += [
+            Link(_("Second factor"), reverse("mfa_index")),
+            Link(_("Password"), reverse("account_change_password")),
+        ]
+    if getattr(request.user, "is_staff", False):
+        links.append(Link(_("Consortium staff"), reverse("admin:index")))
+    if settings.DEMO:
+        links.append(Link(_("Mailbox of the demonstration"), reverse("mailbox")))
+    context["account_links"] = links
+    return context

@@ -1,0 +1,133 @@
+"""Mails of joining and people: receivers of the outbox, each to the right people in their own language."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils import translation
+
+from consortium.kernel import mail
+from consortium.kernel.language import bilingual
+from consortium.kernel.outbox import receiver
+from consortium.models import AuditEvent
+from members.models import Agreement, Application, Seat, User
+from members.permissions import Permission
+from members.queries import owners_of, role_words, staff_with
+
+
+def _send(event: AuditEvent, people: Iterable[User], template: str, route: str, *args: Any, **context: Any) -> None:
+    """Compose the mail for each person; `institution` among the context is named in the person's language."""
+    institution = context.pop("institution")
+    for person in people:
+        with translation.override(person.language):
+            url = settings.PUBLIC_URL + reverse(route, args=args)
+        mail.compose(
+            event,
+            recipient=person.email,
+            template=template,
+            language=person.language,
+            context={
+                **context,
+                "person": person,
+                "university": bilingual(institution, "name", person.language),
+                "url": url,
+            },
+            at=event.at,
+        )
+
+
+def _application(event: AuditEvent) -> Application:
+    return Application.objects.select_related("institution", "applicant").get(pk=UUID(event.object_id))
+
+
+def _agreement(event: AuditEvent) -> Agreement:
+    return Agreement.objects.select_related("institution").get(pk=UUID(event.object_id))
+
+
+@receiver("members.mail_received")
+def mail_received(event: AuditEvent) -> None:
+    """Tell the applicant that the application arrived."""
+    row = _application(event)
+    _send(event, [row.applicant], "members_received", "application", row.pk, institution=row.institution)
+
+
+@receiver("members.mail_review")
+def mail_review(event: AuditEvent) -> None:
+    """Tell the reviewers that an application waits for them."""
+    row = _application(event)
+    _send(
+        event,
+        staff_with(Permission.REVIEW_APPLICATIONS),
+        "members_review",
+        "admin:members_application_change",
+        row.pk,
+        institution=row.institution,
+        answered=event.action == "members.application_answered",
+    )
+
+
+@receiver("members.mail_question")
+def mail_question(event: AuditEvent) -> None:
+    """Tell the applicant what the reviewer asks."""
+    row = _application(event)
+    question = row.notes.filter(kind="question", at__lte=event.at).last()
+    text = question.text if question else ""
+    _send(event, [row.applicant], "members_question", "application", row.pk, institution=row.institution, text=text)
+
+
+@receiver("members.mail_declined")
+def mail_declined(event: AuditEvent) -> None:
+    """Tell the applicant that it was declined, and why."""
+    row = _application(event)
+    _send(
+        event,
+        [row.applicant],
+        "members_declined",
+        "application",
+        row.pk,
+        institution=row.institution,
+        reason=row.decision_reason,
+    )
+
+
+@receiver("members.mail_offer")
+def mail_offer(event: AuditEvent) -> None:
+    """Tell the owners that an agreement waits for their signature."""
+    row = _agreement(event)
+    people = owners_of(row.institution_id)
+    _send(event, people, "members_offer", "agreement", row.institution.slug, row.pk, institution=row.institution)
+
+
+@receiver("members.mail_signed")
+def mail_signed(event: AuditEvent) -> None:
+    """Tell staff that an agreement waits for their signature."""
+    row = _agreement(event)
+    people = staff_with(Permission.COUNTERSIGN_AGREEMENT)
+    _send(event, people, "members_signed", "admin:members_agreement_change", row.pk, institution=row.institution)
+
+
+@receiver("members.mail_in_force")
+def mail_in_force(event: AuditEvent) -> None:
+    """Tell the owners that the agreement is in force."""
+    row = _agreement(event)
+    people = owners_of(row.institution_id)
+    _send(event, people, "members_in_force", "agreement", row.institution.slug, row.pk, institution=row.institution)
+
+
+@receiver("members.mail_seat")
+def mail_seat(event: AuditEvent) -> None:
+    """Tell a person which role they were given."""
+    seat = Seat.objects.select_related("institution", "user").get(pk=UUID(event.object_id))
+    with translation.override(seat.user.language):
+        role = role_words(seat.role)
+    _send(
+        event,
+        [seat.user],
+        "members_seat",
+        "institution",
+        seat.institution.slug,
+        institution=seat.institution,
+        role=role,
+    )

@@ -1,0 +1,116 @@
+"""What an institution's agreement entitles it to: the one thing other apps ask about an agreement."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from consortium.kernel.errors import PortalError
+from members.agreements import agreement_in_force
+from members.schedule import GIB, Schedule, ServiceLevel
+
+
+class NoAgreement(PortalError):
+    """No agreement is in force at that instant, so the institution is entitled to nothing."""
+
+    code = "no_agreement"
+
+
+class EntitlementExceeded(PortalError):
+    """The agreement does not cover what is wanted; `field` says which wish is too much."""
+
+    code = "entitlement_exceeded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entitlements:
+    """What is agreed: `zone` is the billing zone, `ends_on` the first day that is not covered (None: open)."""
+
+    institution_id: UUID
+    agreement_id: UUID
+    agreement_version: int
+    zone: str
+    starts_on: date
+    ends_on: date | None
+    hubs: int
+    environments: tuple[str, ...]
+    memory_limit_bytes: int
+    max_servers: int
+    regions: tuple[str, ...]
+    currency: str
+    creditable_monthly_fee: Decimal
+    service_level: ServiceLevel
+
+
+def entitlements(institution_id: UUID, *, at: datetime) -> Entitlements:
+    """Return what the agreement in force at that instant generates. Raises NoAgreement."""
+    agreement = agreement_in_force(institution_id, at=at)
+    if agreement is None:
+        raise NoAgreement(_("No service agreement is in force. An owner signs it, then the consortium countersigns."))
+    schedule = Schedule.parse(agreement.schedule)
+    limits = schedule.entitlements
+    return Entitlements(
+        institution_id=institution_id,
+        agreement_id=agreement.pk,
+        agreement_version=agreement.version,
+        zone=agreement.zone,
+        starts_on=agreement.starts_on,
+        ends_on=agreement.ends_on,
+        hubs=limits.hubs,
+        environments=limits.environments,
+        memory_limit_bytes=limits.memory_limit_bytes,
+        max_servers=limits.max_servers,
+        regions=limits.regions,
+        currency=schedule.currency,
+        creditable_monthly_fee=schedule.creditable_monthly_fee,
+        service_level=schedule.service_level,
+    )
+
+
+def check_hub(
+    entitled: Entitlements, *, environment: str, memory_bytes: int, max_servers: int, region: str, existing: int
+) -> None:
+    """Raise EntitlementExceeded, with the first reason, unless the agreement covers one more such hub.
+
+    `existing` counts the hubs the institution has already; `memory_bytes` is the limit of one server.
+    """
+    refusal = _refusal(
+        entitled,
+        environment=environment,
+        memory_bytes=memory_bytes,
+        max_servers=max_servers,
+        region=region,
+        existing=existing,
+    )
+    if refusal is not None:
+        field, message = refusal
+        raise EntitlementExceeded(message, field=field)
+
+
+def _refusal(
+    entitled: Entitlements, *, environment: str, memory_bytes: int, max_servers: int, region: str, existing: int
+) -> tuple[str, str] | None:
+    if existing >= entitled.hubs:
+        text = _("Your agreement covers %(hubs)d hubs and you have %(existing)d. Ask the consortium to amend it.")
+        return "hubs", text % {"hubs": entitled.hubs, "existing": existing}
+    if environment not in entitled.environments:
+        text = _("Your agreement does not cover the environment %(wanted)s. It covers: %(covered)s.")
+        return "environment", text % {"wanted": environment, "covered": ", ".join(entitled.environments)}
+    if memory_bytes > entitled.memory_limit_bytes:
+        text = _("Your agreement allows %(limit)s GiB of memory for each server; you asked for %(wanted)s GiB.")
+        return "memory", text % {"limit": _gib(entitled.memory_limit_bytes), "wanted": _gib(memory_bytes)}
+    if max_servers > entitled.max_servers:
+        text = _("Your agreement allows %(limit)d servers at once; you asked for %(wanted)d.")
+        return "max_servers", text % {"limit": entitled.max_servers, "wanted": max_servers}
+    if region not in entitled.regions:
+        text = _("Your agreement does not cover the region %(wanted)s. It covers: %(covered)s.")
+        return "region", text % {"wanted": region, "covered": ", ".join(entitled.regions)}
+    return None
+
+
+def _gib(count: int) -> str:
+    """Write bytes as GiB, to a tenth where they are not whole."""
+    whole, rest = divmod(count, GIB)
+    return str(whole) if not rest else f"{Decimal(count) / GIB:.1f}"

@@ -1,0 +1,25 @@
+"""Who: people, institutions and their place in the consortium, applications, agreements, issuers."""
+
+from members.models.agreements import Agreement, AgreementTemplate, Signature
+from members.models.applications import Application, ApplicationNote
+from members.models.institutions import Institution, MemberKey, Membership, Seat
+from members.models.issuers import BankDetails, Issuer, TaxRegistration
+from members.models.people import ApiToken, StaffSeat, User
+
+__all__ = [
+    "Agreement",
+    "AgreementTemplate",
+    "ApiToken",
+    "Application",
+    "ApplicationNote",
+    "BankDetails",
+    "Institution",
+    "Issuer",
+    "MemberKey",
+    "Membership",
+    "Seat",
+    "Signature",
+    "StaffSeat",
+    "TaxRegistration",
+    "User",
+]

@@ -1,0 +1,204 @@
+"""Reads of the app: what the pages, mails and the admin site show. None of them writes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from allauth.mfa.models import Authenticator
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext as _
+
+from consortium.kernel.language import bilingual
+from members.models import Agreement, Application, Institution, Membership, Seat, User
+from members.permissions import MFA_ROLES, STAFF_ROLES, Permission
+from members.roles import Role
+from members.states import AGREEMENT, APPLICATION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line of a timeline."""
+
+    at: datetime
+    title: str
+    actor: str = ""
+    body: str = ""
+    tone: str = "neutral"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where something stands, in words: the state, its tone, whose turn it is, and what they do next."""
+
+    label: str
+    tone: str
+    owner: str
+    next_step: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """A seat on the people page, with the second factor of the person and whether the role needs one."""
+
+    seat: Seat
+    role: str
+    has_mfa: bool
+    needs_mfa: bool
+    is_me: bool
+
+
+TONES = {
+    "draft": "neutral",
+    "submitted": "info",
+    "questioned": "warning",
+    "approved": "success",
+    "declined": "danger",
+    "withdrawn": "neutral",
+    "offered": "warning",
+    "signed": "info",
+    "in_force": "success",
+    "superseded": "neutral",
+    "ended": "neutral",
+}
+
+
+def state_words(value: str) -> str:
+    """A state of an application or agreement, as people read it."""
+    return {
+        "draft": _("Draft"),
+        "submitted": _("In review"),
+        "questioned": _("Question asked"),
+        "approved": _("Approved"),
+        "declined": _("Declined"),
+        "withdrawn": _("Withdrawn"),
+        "offered": _("To be signed"),
+        "signed": _("Signed, to be countersigned"),
+        "in_force": _("In force"),
+        "superseded": _("Superseded"),
+        "ended": _("Ended"),
+    }.get(value, value)
+
+
+def _owner_words(owner: str) -> str:
+    return {
+        "applicant": _("You"),
+        "reviewer": _("The consortium"),
+        "signatory": _("Your signatory"),
+        "owner": _("An owner"),
+        "nobody": _("Nobody"),
+    }.get(owner, owner)
+
+
+def role_words(role: str) -> str:
+    """A role, as people read it."""
+    return {
+        Role.OWNER.value: _("Owner"),
+        Role.FINANCE.value: _("Finance"),
+        Role.TECHNICAL.value: _("Technical"),
+        Role.VIEWER.value: _("Viewer"),
+    }.get(role, role)
+
+
+def standing(row: Application | Agreement) -> Standing:
+    """Return where an application or agreement stands and whose turn it is."""
+    machine = APPLICATION if isinstance(row, Application) else AGREEMENT
+    state = machine.state(row.status)
+    return Standing(
+        label=state_words(row.status),
+        tone=TONES.get(row.status, "neutral"),
+        owner=_owner_words(state.owner),
+        next_step=bilingual(state, "next"),
+    )
+
+
+def search_institutions(text: str, *, limit: int = 50) -> list[Institution]:
+    """Find universities by name in either language, city or domain; each has `is_member`. Needs a consortium scope."""
+    found = Institution.objects.all()
+    for word in text.split()[:8]:
+        found = found.filter(
+            Q(name_en__icontains=word)
+            | Q(name_fr__icontains=word)
+            | Q(city__icontains=word)
+            | Q(domain__icontains=word)
+            | Q(slug__iexact=word)
+        )
+    return list(found.annotate(is_member=Exists(Membership.objects.filter(institution=OuterRef("pk"))))[:limit])
+
+
+def own_applications(user: User) -> "QuerySet[Application]":
+    """The person's applications, newest first. Needs Scope.APPLICANT."""
+    return Application.objects.filter(applicant=user).select_related("institution", "applicant")
+
+
+def timeline(application: Application, *, internal: bool = False) -> list[Event]:
+    """What happened to an application, oldest first; notes of staff among themselves only with `internal`."""
+    events = [Event(at=application.created_at, title=_("Application begun"), actor=str(application.applicant))]
+    if application.submitted_at:
+        events.append(
+            Event(at=application.submitted_at, title=_("Submitted"), actor=str(application.applicant), tone="info")
+        )
+    notes = application.notes.select_related("author")
+    for note in notes if internal else notes.exclude(kind="internal"):
+        title, tone = {
+            "question": (_("The consortium asks"), "warning"),
+            "answer": (_("Answer"), "info"),
+            "internal": (_("Note among staff"), "neutral"),
+        }[note.kind]
+        # An applicant writes with the consortium, not with one of its people.
+        actor = _("The consortium") if note.kind == "question" and not internal else str(note.author)
+        events.append(Event(at=note.at, title=title, actor=actor, body=note.text, tone=tone))
+    if application.decided_at:
+        tone = TONES.get(application.status, "neutral")
+        body = application.decision_reason
+        events.append(Event(at=application.decided_at, title=state_words(application.status), body=body, tone=tone))
+    return sorted(events, key=lambda event: event.at)
+
+
+def people_at(institution: Institution, *, me: User) -> list[Person]:
+    """The seats that have not ended, owners first. Needs a scope that sees the institution."""
+    seats = list(
+        Seat.objects.filter(institution=institution, ended_at=None)
+        .select_related("user")
+        .annotate(has_mfa=Exists(Authenticator.objects.filter(user=OuterRef("user_id"), type=Authenticator.Type.TOTP)))
+    )
+    order = {role: index for index, role in enumerate(Role.values)}
+    seats.sort(key=lambda seat: (order[seat.role], str(seat.user).casefold()))
+    return [
+        Person(
+            seat=seat,
+            role=role_words(seat.role),
+            has_mfa=bool(seat.has_mfa),
+            needs_mfa=seat.role in MFA_ROLES,
+            is_me=seat.user_id == me.pk,
+        )
+        for seat in seats
+    ]
+
+
+def owners_of(institution_id: UUID) -> list[User]:
+    """The active owners of an institution."""
+    return _people(
+        Seat.objects.filter(institution_id=institution_id, role=Role.OWNER, ended_at=None).values_list(
+            "user_id", flat=True
+        )
+    )
+
+
+def staff_with(permission: Permission) -> list[User]:
+    """The active consortium staff who hold a permission."""
+    roles = [role for role, held in STAFF_ROLES.items() if permission in held]
+    return list(
+        User.objects.filter(
+            is_active=True, is_staff=True, staff_seats__role__in=roles, staff_seats__ended_at=None
+        ).distinct()
+    )
+
+
+def _people(keys: Iterable[UUID]) -> list[User]:
+    return list(User.objects.filter(pk__in=list(keys), is_active=True).order_by("email"))
+
+
+def agreements_of(institution: Institution) -> "QuerySet[Agreement]":
+    """Every version that the institution may see, newest first; drafts are still the consortium's own."""
+    return Agreement.objects.filter(institution=institution).exclude(status="draft").select_related("issuer")

@@ -1,0 +1,21 @@
+"""Roles as words; what each may do is in members/permissions.py."""
+
+from django.db import models
+
+
+class Role(models.TextChoices):
+    """A person's role at an institution."""
+
+    OWNER = "owner", "Owner"
+    FINANCE = "finance", "Finance"
+    TECHNICAL = "technical", "Technical"
+    VIEWER = "viewer", "Viewer"
+
+
+class StaffRole(models.TextChoices):
+    """A person's role at the consortium."""
+
+    REVIEWER = "reviewer", "Reviewer"
+    FINANCE = "finance", "Finance"
+    OPERATOR = "operator", "Operator"
+    AUDITOR = "auditor", "Auditor"

@@ -1,0 +1,69 @@
+"""The state machines of joining: application, membership, agreement."""
+
+from consortium.kernel.states import Machine, State
+
+APPLICATION = Machine(
+    "members.Application.status",
+    "members_application",
+    "status",
+    (
+        State(
+            "draft",
+            "applicant",
+            "Complete and submit it.",
+            "Remplissez-la et soumettez-la.",
+            ("submitted", "withdrawn"),
+        ),
+        State(
+            "submitted",
+            "reviewer",
+            "The consortium reviews it.",
+            "Le consortium l'examine.",
+            ("questioned", "approved", "declined", "withdrawn"),
+        ),
+        State(
+            "questioned",
+            "applicant",
+            "Answer the reviewer's question.",
+            "Répondez à la question de l'examinateur.",
+            ("submitted", "withdrawn"),
+        ),
+        State("approved", "signatory", "Sign the service agreement.", "Signez l'entente de service."),
+        State("declined", "nobody", "You may apply again.", "Vous pouvez soumettre une nouvelle demande."),
+        State("withdrawn", "nobody", "You may apply again.", "Vous pouvez soumettre une nouvelle demande."),
+    ),
+)
+
+MEMBERSHIP = Machine(
+    "members.Membership.status",
+    "members_membership",
+    "status",
+    (
+        State("joining", "owner", "Sign the service agreement.", "Signez l'entente de service.", ("active", "ended")),
+        State("active", "nobody", "Nothing: you are a member.", "Rien : vous êtes membre.", ("suspended", "leaving")),
+        State("suspended", "owner", "Settle what is open.", "Réglez ce qui est en suspens.", ("active", "leaving")),
+        State("leaving", "owner", "Take your data away.", "Emportez vos données.", ("ended", "active")),
+        State("ended", "nobody", "You may apply again.", "Vous pouvez soumettre une nouvelle demande."),
+    ),
+)
+
+AGREEMENT = Machine(
+    "members.Agreement.status",
+    "members_agreement",
+    "status",
+    (
+        State("draft", "reviewer", "The consortium offers it.", "Le consortium la propose.", ("offered", "withdrawn")),
+        State("offered", "signatory", "Read and sign it.", "Lisez-la et signez-la.", ("signed", "draft", "withdrawn")),
+        State(
+            "signed",
+            "reviewer",
+            "The consortium countersigns.",
+            "Le consortium contresigne.",
+            ("in_force", "withdrawn"),
+        ),
+        State("in_force", "nobody", "Nothing: it is in force.", "Rien : elle est en vigueur.", ("superseded", "ended")),
+        State("superseded", "nobody", "A newer version is in force.", "Une version plus récente est en vigueur."),
+        State("ended", "nobody", "Nothing: it has ended.", "Rien : elle a pris fin."),
+        State("withdrawn", "nobody", "Nothing: it was withdrawn.", "Rien : elle a été retirée."),
+    ),
+)

@@ -1,0 +1,13 @@
+"""Django's configuration of the app."""
+
+from django.apps import AppConfig
+
+
+class ProvisioningConfig(AppConfig):
+    """Hubs: clusters, specs, metering."""
+
+    name = "provisioning"
+
+    def ready(self) -> None:
+        """Let the outbox know this app's mails, and the workers its jobs."""
+        from provisioning import emails, reconcile  # noqa: F401, PLC0415 - models are ready only now

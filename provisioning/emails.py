@@ -1,0 +1,71 @@
+"""Mails about hubs: receivers of the outbox, to the people who asked and to those who decide."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils import translation
+
+from consortium.kernel import mail
+from consortium.kernel.language import bilingual
+from consortium.kernel.outbox import receiver
+from consortium.models import AuditEvent
+from members.models import User
+from members.permissions import Permission
+from members.queries import owners_of, staff_with
+from provisioning.models import Hub
+from provisioning.requests import reconcile_job
+
+
+def _hub(event: AuditEvent) -> Hub:
+    return Hub.objects.select_related("institution", "requested_by").get(pk=UUID(event.object_id))
+
+
+def _who_asked(hub: Hub) -> list[User]:
+    """The person who asked for the hub; the owners where that person is gone."""
+    asked = hub.requested_by
+    return [asked] if asked is not None and asked.is_active else list(owners_of(hub.institution_id))
+
+
+def _send(
+    event: AuditEvent, people: Iterable[User], template: str, hub: Hub, route: str, *args: Any, **more: Any
+) -> None:
+    for person in people:
+        with translation.override(person.language):
+            page_url = settings.PUBLIC_URL + reverse(route, args=args)
+        university = bilingual(hub.institution, "name", person.language)
+        mail.compose(
+            event,
+            recipient=person.email,
+            template=template,
+            language=person.language,
+            context={"person": person, "hub": hub, "university": university, "page_url": page_url, **more},
+            at=event.at,
+        )
+
+
+@receiver("provisioning.mail_hub_requested")
+def mail_hub_requested(event: AuditEvent) -> None:
+    """Tell the operators that a hub waits for approval."""
+    hub = _hub(event)
+    people = staff_with(Permission.OPERATE_HUBS)
+    _send(event, people, "provisioning_hub_requested", hub, "admin:provisioning_hub_change", hub.pk)
+
+
+@receiver("provisioning.mail_hub_ready")
+def mail_hub_ready(event: AuditEvent) -> None:
+    """Tell whoever asked that the hub can be opened."""
+    hub = _hub(event)
+    _send(event, _who_asked(hub), "provisioning_hub_ready", hub, "hub", hub.institution.slug, hub.slug)
+
+
+@receiver("provisioning.mail_hub_failed")
+def mail_hub_failed(event: AuditEvent) -> None:
+    """Tell whoever asked that the hub could not be set up, why, and what to do."""
+    hub = _hub(event)
+    job = reconcile_job(hub)
+    reason = job.error if job else ""
+    people = _who_asked(hub)
+    _send(event, people, "provisioning_hub_failed", hub, "hub", hub.institution.slug, hub.slug, reason=reason, job=job)

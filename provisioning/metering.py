@@ -1,0 +1,123 @@
+"""The meter: looks at each hub, turns names into pseudonyms at once, and writes what it saw, or that it saw nothing.
+
+A look that failed is written as failed: a gap, never zero use. Looking twice for one instant writes once.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from django.conf import settings
+
+from consortium.kernel.crash import crash_point
+from consortium.kernel.errors import PortalError
+from consortium.kernel.tenancy import Scope, consortium_scope
+from members.keys import member_key
+from provisioning.drivers import driver_for, target_of
+from provisioning.gateways.base import GatewayError, ServerSample
+from provisioning.models import Hub, Sample, SamplingRun
+from provisioning.pseudonyms import pseudonym
+from provisioning.rollups import metered_hubs, roll_day, roll_recent
+
+log = structlog.get_logger(__name__)
+
+__all__ = ["roll_day", "roll_recent", "sample_all", "sample_hub"]
+
+CONCURRENT_LOOKS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """What one look at one hub brought: servers, or the reason why there are none to be seen."""
+
+    servers: Sequence[ServerSample] = ()
+    error: str = ""
+
+
+def sample_hub(hub: Hub, *, at: datetime) -> SamplingRun:
+    """Will look at one hub and write what it saw as of `at`; a second call for the same instant returns the first run.
+
+    Never raises for a hub that does not answer: the run then has `ok=False` and the reason.
+    """
+    with consortium_scope(Scope.JOB):
+        if seen := SamplingRun.objects.filter(hub=hub, at=at).first():
+            return seen
+    return _write(hub, _look(hub), at=at)
+
+
+def sample_all(*, at: datetime) -> list[SamplingRun]:
+    """Will look at every hub that should be running, some at a time, and write each by itself."""
+    with consortium_scope(Scope.JOB):
+        hubs = list(metered_hubs())
+    if not hubs:
+        return []
+    with ThreadPoolExecutor(max_workers=CONCURRENT_LOOKS, thread_name_prefix="meter") as pool:
+        looks = list(pool.map(_look, hubs))  # threads only talk to hubs: the database stays with this one
+    return [_write(hub, look, at=at) for hub, look in zip(hubs, looks, strict=True)]
+
+
+def _look(hub: Hub) -> _Look:
+    try:
+        return _Look(servers=driver_for(hub.cluster).sample(target_of(hub)))
+    except (GatewayError, PortalError) as error:
+        return _Look(error=error.message)
+    except Exception as error:
+        # One hub's surprise must not keep the meter from the others; what went wrong is in the log.
+        log.exception("meter.look_failed", hub=hub.slug)
+        return _Look(error=type(error).__name__)
+
+
+def _write(hub: Hub, look: _Look, *, at: datetime) -> SamplingRun:
+    """Write the run with its samples, or neither, in one transaction."""
+    with consortium_scope(Scope.JOB):
+        rows, error = _pseudonymous(hub, look, at) if not look.error else ([], look.error)
+        run, made = SamplingRun.objects.get_or_create(
+            hub=hub,
+            at=at,
+            defaults={
+                "institution_id": hub.institution_id,
+                "ok": not error,
+                "servers": len(rows),
+                "error": error[:300],
+                "interval_seconds": settings.SAMPLE_INTERVAL_SECONDS,
+            },
+        )
+        if made:
+            Sample.objects.bulk_create(rows)
+            _note_health(hub, at=at, ok=run.ok)
+            crash_point("meter.before_commit")
+    if made and error:
+        log.warning("meter.gap", hub=hub.slug, error=error)
+    return run
+
+
+def _pseudonymous(hub: Hub, look: _Look, at: datetime) -> tuple[list[Sample], str]:
+    """The samples with nobody's name in them; a server's own name is its owner's words, so it is one too."""
+    try:
+        key = member_key(hub.institution_id)
+    except PortalError as refused:
+        return [], refused.message
+    rows = [
+        Sample(
+            institution_id=hub.institution_id,
+            hub=hub,
+            at=at,
+            pseudonym=pseudonym(key, server.user_name),
+            server=pseudonym(key, server.server_name) if server.server_name else "",
+            started_at=server.started,
+            ready=server.ready,
+            memory_bytes=server.memory_bytes,
+        )
+        for server in look.servers
+    ]
+    return rows, ""
+
+
+def _note_health(hub: Hub, *, at: datetime, ok: bool) -> None:
+    rows = Hub.objects.filter(pk=hub.pk)
+    if ok:
+        rows.update(healthy_at=at, unreachable_since=None)
+    else:
+        rows.filter(unreachable_since=None).update(unreachable_since=at)

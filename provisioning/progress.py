@@ -1,0 +1,128 @@
+"""How far the making of a hub is: the steps of the work, and the panel in which people watch them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import gettext as _
+
+from consortium.kernel.formats import duration_text
+from consortium.kernel.jobs import STALLED_AFTER, stalled
+from consortium.kernel.periods import zone as zone_of
+from consortium.models import Job
+from provisioning.models import Hub
+
+# The work's steps in their order: what the job row calls them, and what people read.
+RECONCILE_STEPS: Mapping[str, Any] = {
+    "validate": gettext_lazy("Check the specification"),
+    "reserve": gettext_lazy("Reserve a place on the cluster"),
+    "write": gettext_lazy("Write what the hub should be"),
+    "start": gettext_lazy("Start the hub"),
+    "healthy": gettext_lazy("Wait until the hub answers"),
+    "verify": gettext_lazy("Compare what runs with the specification"),
+}
+_STEPS = tuple(RECONCILE_STEPS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepView:
+    """One line of the list of steps; `state` is done, current, failed or waiting."""
+
+    label: str
+    state: str
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgressPanel:
+    """What templates/components/progress.html shows; `state` is queued, running, stalled, failed or succeeded."""
+
+    title: str
+    state: str
+    done: int
+    total: int
+    step: str
+    elapsed: int
+    steps: tuple[StepView, ...]
+    log: tuple[str, ...]
+    message: str
+    reference: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything may still change without a person's act."""
+        return self.state in {"queued", "running", "stalled"}
+
+    @property
+    def may_retry(self) -> bool:
+        """Whether the retry button is of use."""
+        return self.state == "failed"
+
+
+def progress_panel(hub: Hub, job: Job, *, at: datetime) -> ProgressPanel:
+    """Will return the panel of the hub's work as it stands at that instant, in the reader's language."""
+    state = _state(job, at)
+    lines = _last_attempt(job.log)
+    begun = {line["step"]: datetime.fromisoformat(line["at"]) for line in reversed(lines)}
+    end = job.finished_at if job.finished_at and state != "running" else at
+    title = _("Setting up %(name)s") if hub.running_at is None else _("Updating %(name)s")
+    return ProgressPanel(
+        title=title % {"name": hub.name},
+        state=state,
+        done=len(_STEPS) if state == "succeeded" else job.done,
+        total=len(_STEPS),
+        step=_step_text(job, state),
+        elapsed=int((end - job.created_at).total_seconds()),
+        steps=_steps(job, state, begun, end),
+        log=_log_lines(job.log, hub.zone),
+        message=job.error,
+        reference=str(job.pk),
+    )
+
+
+def _state(job: Job, at: datetime) -> str:
+    if job.state == "queued":
+        return "stalled" if at - job.run_after > STALLED_AFTER else "queued"
+    if job.state == "running":
+        return "stalled" if stalled(job, at=at) else "running"
+    return "succeeded" if job.state == "succeeded" else "failed"
+
+
+def _step_text(job: Job, state: str) -> str:
+    if state == "succeeded":
+        return _("The hub is ready.")
+    if state == "queued" and job.error:
+        return _("Tries again shortly: %(why)s") % {"why": job.error}
+    return str(RECONCILE_STEPS.get(job.step, "")) or _("Waits for a worker.")
+
+
+def _steps(job: Job, state: str, begun: Mapping[str, datetime], end: datetime) -> tuple[StepView, ...]:
+    """Each step with its elapsed time, which runs from its first line to the first line of the next one."""
+    current = len(_STEPS) if state == "succeeded" else _STEPS.index(job.step) if job.step in _STEPS else -1
+    views = []
+    for index, step in enumerate(_STEPS):
+        place = "done" if index < current else "waiting"
+        if index == current:
+            place = "failed" if state == "failed" else "current"
+        note = ""
+        if step in begun and index <= current:
+            until = next((begun[later] for later in _STEPS[index + 1 :] if later in begun), end)
+            note = duration_text(until - begun[step], language=get_language() or "en")
+        views.append(StepView(label=str(RECONCILE_STEPS[step]), state=place, note=note))
+    return tuple(views)
+
+
+def _last_attempt(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The log from the last time the work began: it starts over from the first step after every interruption."""
+    starts = [index for index, line in enumerate(lines) if line["step"] == _STEPS[0]]
+    return list(lines[starts[-1] :] if starts else lines)
+
+
+def _log_lines(lines: Sequence[Mapping[str, Any]], zone: str) -> tuple[str, ...]:
+    place = zone_of(zone)
+    return tuple(
+        f"{datetime.fromisoformat(line['at']).astimezone(place):%H:%M:%S} {line['message'] or line['step']}"
+        for line in lines
+    )

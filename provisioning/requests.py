@@ -1,0 +1,319 @@
+"""Asking for a hub and deciding on it: every wish is a revision, and approval hands it to the reconcile job.
+
+Entitlements are checked by the caller (a use case), which knows the agreement; the cluster's room is checked here.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+from pydantic import ValidationError
+
+from consortium.kernel import audit, jobs
+from consortium.kernel.errors import Invalid, PortalError
+from consortium.models import Job
+from members.models import Institution, User
+from members.permissions import Permission, check_at, check_staff
+from provisioning.models import Cluster, Environment, Hub, HubRevision
+from provisioning.progress import RECONCILE_STEPS
+from provisioning.specs import HubSpec, LocalSignOn, Size, spec_hash
+from provisioning.states import HUB
+
+RECONCILE = "reconcile_hub"
+MIB = 1024 * 1024
+# States in which a hub holds no place on its cluster.
+PLACELESS = ("requested", "declined", "retired")
+
+
+class SlugTaken(Invalid):
+    """Another hub, perhaps another university's, has this short name."""
+
+    code = "hub_slug_taken"
+
+
+class EnvironmentUnknown(Invalid):
+    """The catalogue has no such environment, or no longer offers it."""
+
+    code = "environment_unknown"
+
+
+class SpecInvalid(Invalid):
+    """The wish does not make a hub."""
+
+    code = "spec_invalid"
+
+
+class ClusterFull(PortalError):
+    """The cluster holds as many hubs as it can."""
+
+    code = "cluster_full"
+
+
+class ClusterRetired(PortalError):
+    """No new hub goes to this cluster."""
+
+    code = "cluster_retired"
+
+
+class NothingToRetry(PortalError):
+    """The hub's work has not failed."""
+
+    code = "nothing_to_retry"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubWish:
+    """What a person asks for in the form, before it is a spec; memory is the limit of one server, in bytes."""
+
+    name: str
+    purpose: str
+    environment: str
+    memory_bytes: int
+    max_servers: int
+    expected_users: int
+    users: frozenset[str]
+    admins: frozenset[str] = frozenset()
+
+    def spec(self, *, slug: str) -> HubSpec:
+        """Will return the spec of a hub of that slug, its image from the catalogue, half of the memory guaranteed.
+
+        Raises EnvironmentUnknown and SpecInvalid.
+        """
+        environment = Environment.objects.filter(key=self.environment, retired_at=None).first()
+        if environment is None:
+            raise EnvironmentUnknown(_("Choose an environment from the catalogue."), field="environment")
+        limit = self.memory_bytes // MIB
+        try:
+            return HubSpec(
+                slug=slug,
+                display_name=self.name,
+                environment=environment.key,
+                image=environment.image,
+                default_url=environment.default_url,
+                size=Size(memory_guarantee_mib=max(limit // 2, 64), memory_limit_mib=limit),
+                max_servers=self.max_servers,
+                expected_users=self.expected_users,
+                sign_on=LocalSignOn(allowed_users=self.users, admins=self.admins),
+            )
+        except ValidationError as error:
+            raise SpecInvalid(_first_complaint(error)) from error
+
+
+def hub_slug(institution_slug: str, name: str) -> str:
+    """Will make a hub's short name from its institution's and its own: lower case, hyphens, 3 to 40 characters."""
+    words = slugify(f"{institution_slug} {name}")
+    words = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-") or "hub"
+    words = words if words[0].isalpha() else f"hub-{words}"
+    return words[:40].rstrip("-").ljust(3, "x")
+
+
+@transaction.atomic
+def request_hub(
+    *,
+    institution: Institution,
+    cluster: Cluster,
+    spec: HubSpec,
+    agreement_id: UUID,
+    zone: str,
+    by: User,
+    at: datetime,
+    purpose: str = "",
+) -> Hub:
+    """Will write the hub with its first revision, as `requested`; `zone` is the billing zone its days are cut in.
+
+    The caller has checked the entitlements. Raises Forbidden, SlugTaken, ClusterRetired, EnvironmentUnknown.
+    """
+    check_at(by, Permission.REQUEST_HUB, institution.pk)
+    if cluster.retired_at is not None:
+        raise ClusterRetired(_("The cluster %(name)s takes no new hubs. Choose another.") % {"name": cluster.name})
+    if not Environment.objects.filter(key=spec.environment, retired_at=None).exists():
+        raise EnvironmentUnknown(_("Choose an environment from the catalogue."), field="environment")
+    try:
+        with transaction.atomic():
+            hub = Hub.objects.create(
+                institution=institution,
+                cluster=cluster,
+                slug=spec.slug,
+                name=spec.display_name,
+                purpose=purpose,
+                agreement_id=agreement_id,
+                zone=zone,
+                generation=1,
+                requested_by=by,
+                requested_at=at,
+            )
+    except IntegrityError as error:
+        text = _("Another hub is already called %(slug)s. Choose another name.")
+        raise SlugTaken(text % {"slug": spec.slug}, field="name") from error
+    revision = _write_revision(hub, spec, by=by, at=at, note="")
+    audit.record(
+        "provisioning.hub_requested",
+        hub,
+        by=by,
+        at=at,
+        institution_id=institution.pk,
+        after={"slug": hub.slug, "cluster": cluster.slug, "generation": 1, "spec_hash": revision.spec_hash},
+        deliver_to=("provisioning.mail_hub_requested",),
+    )
+    return hub
+
+
+@transaction.atomic
+def approve_hub(hub: Hub, *, by: User | audit.System, at: datetime) -> Job:
+    """Will approve a requested hub and want its provisioning; the job is told to the workers after commit.
+
+    A program may approve where the agreement needs no person's. Raises Forbidden, ClusterFull, ClusterRetired,
+    TransitionRefused.
+    """
+    if isinstance(by, User):
+        check_staff(by, Permission.OPERATE_HUBS)
+    check_room(hub)
+    HUB.move(hub, "approved")
+    audit.record(
+        "provisioning.hub_approved",
+        hub,
+        by=by,
+        at=at,
+        institution_id=hub.institution_id,
+        before={"status": "requested"},
+        after={"status": "approved", "generation": hub.generation},
+    )
+    return _want_reconciled(hub, at=at)
+
+
+@transaction.atomic
+def decline_hub(hub: Hub, *, reason: str, by: User, at: datetime) -> None:
+    """Will decline a hub that is not provisioned yet. Raises Forbidden, TransitionRefused."""
+    check_staff(by, Permission.OPERATE_HUBS)
+    was = hub.status
+    HUB.move(hub, "declined")
+    audit.record(
+        "provisioning.hub_declined",
+        hub,
+        by=by,
+        at=at,
+        institution_id=hub.institution_id,
+        before={"status": was},
+        after={"status": "declined"},
+        reason=reason,
+    )
+
+
+@transaction.atomic
+def revise_hub(hub: Hub, *, spec: HubSpec, note: str, by: User, at: datetime) -> Job:
+    """Will write a new revision of a hub and want it made so; the newest revision wins, whatever was under way.
+
+    The caller has checked the entitlements. Raises Forbidden, and SpecInvalid for another slug or a hub that is not set
+    up.
+    """
+    check_at(by, Permission.REQUEST_HUB, hub.institution_id)
+    locked = Hub.objects.select_for_update().get(pk=hub.pk)
+    if spec.slug != locked.slug:
+        raise SpecInvalid(_("A hub keeps its short name: it is the address of its people's files."), field="slug")
+    if locked.status not in {"provisioning", "running", "updating", "degraded", "failed"}:
+        raise SpecInvalid(_("Only a hub that is set up can be changed."))
+    generation = locked.generation + 1
+    Hub.objects.filter(pk=locked.pk).update(generation=generation, name=spec.display_name)
+    before, hub.generation, hub.name = locked.generation, generation, spec.display_name
+    revision = _write_revision(hub, spec, by=by, at=at, note=note)
+    audit.record(
+        "provisioning.hub_revised",
+        hub,
+        by=by,
+        at=at,
+        institution_id=hub.institution_id,
+        before={"generation": before},
+        after={"generation": generation, "spec_hash": revision.spec_hash},
+    )
+    return _want_reconciled(hub, at=at)
+
+
+@transaction.atomic
+def retry_hub(hub: Hub, *, by: User, at: datetime) -> Job:
+    """Will put the hub's failed work back into the queue, for the institution's own people or for staff.
+
+    Raises Forbidden, NothingToRetry.
+    """
+    if by.is_staff:
+        check_staff(by, Permission.OPERATE_HUBS)
+    else:
+        check_at(by, Permission.REQUEST_HUB, hub.institution_id)
+    job = reconcile_job(hub)
+    if job is None or job.state not in {"failed", "needs_operator"}:
+        raise NothingToRetry(_("Nothing has failed here: the work is going on or done. Reload the page."))
+    jobs.retry(job, at=at)
+    audit.record("provisioning.hub_retried", hub, by=by, at=at, institution_id=hub.institution_id)
+    return job
+
+
+def reconcile_job(hub: Hub) -> Job | None:
+    """Will return the work on the hub's current generation, if it was ever wanted."""
+    return Job.objects.filter(kind=RECONCILE, unique_key=_job_key(hub)).first()
+
+
+def check_room(hub: Hub) -> None:
+    """Will hold the hub's cluster until the transaction ends and see that it has a place for the hub.
+
+    Needs a scope in which every institution's hubs are visible. Raises ClusterFull, ClusterRetired.
+    """
+    cluster = Cluster.objects.select_for_update().get(pk=hub.cluster_id)
+    others = Hub.objects.filter(cluster=cluster).exclude(status__in=PLACELESS).exclude(pk=hub.pk).count()
+    if cluster.retired_at is not None and not hub.observed_generation:
+        raise ClusterRetired(_("The cluster %(name)s takes no new hubs. Choose another.") % {"name": cluster.name})
+    if others >= cluster.capacity:
+        text = _("The cluster %(name)s holds %(count)d hubs, which is all it can. Retire one or raise its capacity.")
+        raise ClusterFull(text % {"name": cluster.name, "count": others})
+
+
+def spec_of(revision: HubRevision) -> HubSpec:
+    """Will read a revision's spec. Raises SpecInvalid when this version of the portal does not understand it."""
+    try:
+        return HubSpec.model_validate(revision.spec)
+    except ValidationError as error:
+        raise SpecInvalid(_first_complaint(error)) from error
+
+
+def _write_revision(hub: Hub, spec: HubSpec, *, by: User, at: datetime, note: str) -> HubRevision:
+    return HubRevision.objects.create(
+        institution_id=hub.institution_id,
+        hub=hub,
+        generation=hub.generation,
+        spec=_in_order(spec.model_dump(mode="json")),
+        spec_hash=spec_hash(spec),
+        author=by,
+        at=at,
+        note=note,
+    )
+
+
+def _want_reconciled(hub: Hub, *, at: datetime) -> Job:
+    return jobs.enqueue(
+        RECONCILE,
+        key=_job_key(hub),
+        at=at,
+        institution_id=hub.institution_id,
+        arguments={"hub": str(hub.pk), "generation": hub.generation},
+        total=len(RECONCILE_STEPS),
+    )
+
+
+def _job_key(hub: Hub) -> str:
+    return f"{hub.pk}:{hub.generation}"
+
+
+def _in_order(value: Any) -> Any:
+    """Sets come out of the spec in any order; two revisions are compared by eye, so lists of names are sorted."""
+    if isinstance(value, dict):
+        return {key: _in_order(inner) for key, inner in value.items()}
+    return sorted(value) if isinstance(value, list) else value
+
+
+def _first_complaint(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else str(first["msg"])

@@ -1,0 +1,52 @@
+"""The state machine of a hub's life (HUBS: requested … retired)."""
+
+from consortium.kernel.states import Machine, State
+
+HUB = Machine(
+    "provisioning.Hub.status",
+    "provisioning_hub",
+    "status",
+    (
+        State("requested", "operator", "Waits for approval.", "Attend l'approbation.", ("approved", "declined")),
+        State(
+            "approved",
+            "worker",
+            "Is about to be provisioned.",
+            "Va être approvisionné.",
+            ("provisioning", "declined"),
+        ),
+        State(
+            "provisioning",
+            "worker",
+            "Watch it being set up.",
+            "Suivez sa mise en place.",
+            ("running", "failed"),
+        ),
+        State(
+            "running",
+            "nobody",
+            "Open the hub.",
+            "Ouvrez le hub.",
+            ("updating", "degraded", "suspended", "retiring"),
+        ),
+        State("updating", "worker", "Watch the update.", "Suivez la mise à jour.", ("running", "failed")),
+        State(
+            "degraded",
+            "operator",
+            "The consortium looks into it.",
+            "Le consortium s'en occupe.",
+            ("running", "updating", "suspended", "retiring", "failed"),
+        ),
+        State(
+            "failed",
+            "operator",
+            "Retry from the failed step.",
+            "Relancez à partir de l'étape échouée.",
+            ("provisioning", "updating", "retiring"),
+        ),
+        State("suspended", "owner", "Settle what is open.", "Réglez ce qui est en suspens.", ("running", "retiring")),
+        State("retiring", "worker", "Take your data away.", "Emportez vos données.", ("retired", "failed")),
+        State("retired", "nobody", "Nothing: it is gone.", "Rien : il n'existe plus."),
+        State("declined", "nobody", "You may request another.", "Vous pouvez en demander un autre."),
+    ),
+)

@@ -1,0 +1,13 @@
+"""The pages of hubs; consortium/urls.py includes them under the language."""
+
+from django.urls import URLPattern, path
+
+from provisioning import views
+
+page_patterns: list[URLPattern] = [
+    path("i/<slug:slug>/hubs/<slug:hub_slug>/", views.hub, name="hub"),
+    path("i/<slug:slug>/hubs/<slug:hub_slug>/progress/", views.hub_progress, name="hub_progress"),
+    path("i/<slug:slug>/hubs/<slug:hub_slug>/retry/", views.hub_retry, name="hub_retry"),
+    path("i/<slug:slug>/usage/", views.usage, name="usage"),
+    path("i/<slug:slug>/usage/export.csv", views.usage_csv, name="usage_csv"),
+]

@@ -1,0 +1,120 @@
+"""The pages of hubs: one hub, how far its making is, and the use of all of an institution's hubs."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from consortium.kernel.clock import now
+from consortium.kernel.errors import PortalError
+from consortium.kernel.periods import Month, local_date
+from members.permissions import Permission
+from members.web import MemberRequest, institution_page
+from provisioning.exports import usage_csv as write_usage_csv
+from provisioning.hub_page import hub_view
+from provisioning.models import Hub
+from provisioning.progress import progress_panel
+from provisioning.queries import hub_of, month_use, months_with_use
+from provisioning.requests import reconcile_job, retry_hub
+from provisioning.usage_page import UsageView, usage_view
+
+
+@require_safe
+@institution_page(Permission.VIEW_HUBS)
+def hub(request: MemberRequest, hub_slug: str) -> HttpResponse:
+    """Show one hub; while it is made, its progress stands first."""
+    at = now()
+    row = _hub(request, hub_slug)
+    job = reconcile_job(row)
+    view = hub_view(row, with_use=Permission.VIEW_USAGE in request.permissions, at=at)
+    is_made = row.observed_generation == row.generation and row.status != "failed"
+    panel = progress_panel(row, job, at=at) if job is not None and not is_made else None
+    context = _context(request, row) | {"view": view, "panel": panel}
+    return render(request, "provisioning/hub.html", context)
+
+
+@require_safe
+@never_cache
+@institution_page(Permission.VIEW_HUBS)
+def hub_progress(request: MemberRequest, hub_slug: str) -> HttpResponse:
+    """Answer the progress panel alone; whoever opens its address in a browser gets the hub's page."""
+    row = _hub(request, hub_slug)
+    job = reconcile_job(row)
+    if "HX-Request" not in request.headers or job is None:
+        return redirect("hub", slug=request.institution.slug, hub_slug=row.slug)
+    context = _context(request, row) | {"panel": progress_panel(row, job, at=now())}
+    return render(request, "provisioning/_progress.html", context)
+
+
+@require_POST
+@institution_page(Permission.REQUEST_HUB)
+def hub_retry(request: MemberRequest, hub_slug: str) -> HttpResponse:
+    """Try the failed work again, then show the hub."""
+    row = _hub(request, hub_slug)
+    try:
+        retry_hub(row, by=request.user, at=now())
+    except PortalError as refused:
+        messages.warning(request, refused.message)
+    else:
+        messages.success(request, _("The work goes on from where it stopped."))
+    return redirect("hub", slug=request.institution.slug, hub_slug=row.slug)
+
+
+@require_safe
+@institution_page(Permission.VIEW_USAGE)
+def usage(request: MemberRequest) -> HttpResponse:
+    """Show the use of a month by hub and day; the filters stand in the address."""
+    view = _usage(request)
+    context = {"institution": request.institution, "view": view, "permissions": request.permissions}
+    return render(request, "provisioning/usage.html", context)
+
+
+@require_safe
+@institution_page(Permission.VIEW_USAGE)
+def usage_csv(request: MemberRequest) -> HttpResponse:
+    """Send the same hub-days as a file for a spreadsheet."""
+    view = _usage(request)
+    name = "-".join(filter(None, ["usage", request.institution.slug, view.hub_slug, str(view.month)]))
+    return HttpResponse(
+        write_usage_csv(view.days),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
+    )
+
+
+def _hub(request: MemberRequest, slug: str) -> Hub:
+    row = hub_of(request.institution, slug)
+    if row is None:
+        raise Http404
+    return row
+
+
+def _context(request: MemberRequest, row: Hub) -> dict[str, Any]:
+    return {
+        "institution": request.institution,
+        "hub": row,
+        "permissions": request.permissions,
+        "may_retry": Permission.REQUEST_HUB in request.permissions,
+        "may_see_use": Permission.VIEW_USAGE in request.permissions,
+    }
+
+
+def _usage(request: MemberRequest) -> UsageView:
+    institution = request.institution
+    today = local_date(now(), institution.zone)
+    try:
+        month = Month.parse(request.GET["month"]) if request.GET.get("month") else Month.of(today)
+    except PortalError as refused:
+        raise Http404(refused.message) from None
+    return usage_view(
+        institution,
+        month=month,
+        hub_slug=request.GET.get("hub", ""),
+        use=month_use(month=month, institution_id=institution.pk).get(institution.pk),
+        months=months_with_use(institution.pk),
+        today=today,
+    )

@@ -1,0 +1,86 @@
+"""Stripe's simulator in a thread, and the hands that a payer and a bank lay on it."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import httpx
+
+from billing.gateways.stripe import StripeGateway
+from billing.models import Payment, ProviderEvent
+from billing.payments import process_event, receive_event
+from consortium.embedded.stripe_simulator.server import Settings, Simulator
+from consortium.embedded.stripe_simulator.webhooks import signature
+
+KEY, SECRET = "sk_test_till", "whsec_till"
+GOOD_CARD, BAD_CARD = "4242424242424242", "4000000000000002"
+
+
+class Till:
+    """One account at the simulator."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self.gateway = StripeGateway(api_key=KEY, api_base=simulator.url, webhook_secret=SECRET)
+
+    def card(self, payment: Payment, number: str = GOOD_CARD) -> int:
+        """The payer types a card on the hosted page; returns the HTTP status (303: paid)."""
+        data = {"method": "card", "number": number, "email": "payer@cedar.example"}
+        return httpx.post(payment.session_url, data=data).status_code
+
+    def debit(self, payment: Payment, method: str = "acss_debit") -> int:
+        """The payer authorises a bank debit."""
+        data = {"method": method, "email": "payer@cedar.example"}
+        return httpx.post(payment.session_url, data=data).status_code
+
+    def settle(self, outcome: str = "succeeded") -> None:
+        """The bank answers every waiting debit."""
+        body = json.dumps({"outcome": outcome}).encode()
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        with urlopen(Request(f"{self.simulator.url}/_simulator/settle", body, headers)):
+            pass
+
+    def events(self) -> list[dict[str, Any]]:
+        """All events so far, the oldest first."""
+        with self.simulator.store.transaction(silent=True):
+            return list(self.simulator.store.newest("event"))[::-1]
+
+    def news(self, *, after: int = 0) -> list[bytes]:
+        """The bodies of the events from position `after` on."""
+        return [json.dumps(event, indent=2).encode() for event in self.events()[after:]]
+
+    def hear(self, body: bytes, *, at: datetime | None = None) -> ProviderEvent:
+        """Receive one event as the webhook does, and act on it."""
+        at = at or datetime.now(UTC)
+        event = receive_event(body, signed(body, at), at=at, gateway=self.gateway)
+        return process_event(event, at=at, gateway=self.gateway)
+
+    def hear_all(self, bodies: list[bytes]) -> list[ProviderEvent]:
+        """Receive and act on several, in that order."""
+        return [self.hear(body) for body in bodies]
+
+
+def signed(body: bytes, at: datetime, *, secret: str = SECRET) -> str:
+    """The signature header of a body."""
+    return signature(body, secret, int(at.timestamp()))
+
+
+@contextmanager
+def open_till(folder: Path) -> Iterator[Till]:
+    """A simulator for as long as the block lasts."""
+    settings = Settings(port=0, state=folder / "stripe.sqlite", webhook_url="", webhook_secret=SECRET, api_key=KEY)
+    simulator = Simulator(settings)
+    thread = threading.Thread(target=simulator.serve, daemon=True)
+    thread.start()
+    time.sleep(0)
+    try:
+        yield Till(simulator)
+    finally:
+        simulator.stop()
+        thread.join(5)
