@@ -69,14 +69,6 @@ def _point_to(name: str) -> str:
     return before
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each file's tests on one worker, and all that share the demonstration on one, which begins first."""
-    for item in items:
-        functional = item.path.is_relative_to(ROOT / "tests" / "functional")
-        item.add_marker(pytest.mark.xdist_group("demo" if functional else item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def database_template() -> str:
     """The template's name; of two workers that start at once the second waits for the first."""

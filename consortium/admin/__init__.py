@@ -6,13 +6,53 @@ from django.contrib import admin, messages
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
+from billing.models import Invoice
 from consortium.kernel import jobs
+from consortium.kernel.admin_site import Waiting
 from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
 from consortium.models import AuditEvent, Delivery, Document, Job, OutgoingMail
 from consortium.usecases.join import countersign
 from members.admin import AgreementAdmin
+from members.models import Agreement, Application
+from provisioning.models import Hub
+
+site: Any = admin.site
+site.waiting = (
+    Waiting(
+        _("Applications to review"),
+        lambda: Application.objects.filter(status="submitted").count(),
+        lambda: reverse("admin:members_application_changelist") + "?status__exact=submitted",
+    ),
+    Waiting(
+        _("Agreements to countersign"),
+        lambda: Agreement.objects.filter(status="signed").count(),
+        lambda: reverse("admin:members_agreement_changelist") + "?status__exact=signed",
+    ),
+    Waiting(
+        _("Hubs to approve or mend"),
+        lambda: Hub.objects.filter(status__in=["requested", "failed", "degraded"]).count(),
+        lambda: reverse("admin:provisioning_hub_changelist"),
+    ),
+    Waiting(
+        _("Invoices that wait for a person"),
+        lambda: Invoice.objects.filter(status__in=["draft", "approved"]).count(),
+        lambda: reverse("admin:billing_invoice_changelist"),
+    ),
+    Waiting(
+        _("Jobs that need an operator"),
+        lambda: Job.objects.filter(state__in=["failed", "needs_operator"]).count(),
+        lambda: reverse("admin:consortium_job_changelist"),
+    ),
+    Waiting(
+        _("Mail that could not be sent"),
+        lambda: OutgoingMail.objects.filter(state="failed").count(),
+        lambda: reverse("admin:consortium_outgoingmail_changelist") + "?state__exact=failed",
+    ),
+)
 
 # Countersigning opens the member's billing account too, which the members app cannot know.
 AgreementAdmin.countersign = staticmethod(countersign)

@@ -1,16 +1,34 @@
-"""What the demonstration says of itself is true, even though its worker was killed twice."""
+"""The demonstration, as a stranger sees it: what it says is true, every page is sound, its end leaves nothing.
+
+While it ran, its worker was killed twice (conftest.py). All in one file: they share one demonstration, and the last
+test takes it away.
+"""
 
 import hashlib
-import os
-import subprocess
+import json
+import signal
+import time
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from tests.functional.conftest import ROOT, Demo
+from tests.functional.conftest import Demo, Visitor
+from tests.functional.looking import address, bears, check, portal
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PUBLIC = ["", "status/", "privacy/", "mailbox/", "accounts/login/", "accounts/signup/", "accounts/password/reset/"]
+PAGES = {
+    "technical": ["i/uvic/", "i/uvic/hubs/request/", "{hub}", "i/uvic/usage/", "i/uvic/people/", "{agreement}"],
+    "viewer": ["i/uvic/", "{hub}"],
+    "owner": ["i/uvic/", "i/uvic/invoices/", "{invoice}", "i/uvic/people/", "i/uvic/tokens/", "apply/"],
+    "staff": [
+        "staff/", "staff/members/application/", "staff/members/agreement/", "staff/provisioning/hub/",
+        "staff/billing/invoice/", "staff/billing/pool/", "staff/consortium/job/", "staff/consortium/auditevent/",
+    ],
+}  # fmt: skip
+CASES = [(role, page) for role, pages in PAGES.items() for page in pages]
 
 
 def test_it_ends_well_although_its_worker_was_killed_twice(demo: Demo) -> None:
@@ -39,18 +57,6 @@ def test_use_was_metered_for_one_person(demo: Demo) -> None:
     assert demo.result["usage"]["server_seconds"] >= 10
 
 
-def portal(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
-    keep = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return subprocess.run(
-        [str(ROOT / "portal"), *words],
-        cwd=ROOT,
-        env=keep | {"PORTAL_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def test_a_second_demo_in_the_same_home_is_told_who_holds_it(demo: Demo) -> None:
     second = portal("demo", "--once", home=demo.home)
     assert second.returncode == 1
@@ -64,8 +70,74 @@ def test_every_audit_chain_holds(demo: Demo) -> None:
     assert "every chain holds" in done.stdout
 
 
-def bears(folder: Path, mark: bytes) -> bool:
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("page", PUBLIC)
+def test_a_public_page_is_sound(visitor: Visitor, page: str, language: str) -> None:
+    visitor.open(f"/{language}/{page}")
+    assert visitor.page.locator("h1").count() == 1
+    assert visitor.page.get_attribute("html", "lang") == language
+    check(visitor, f"{language}/{page}")
+
+
+@pytest.mark.parametrize(("role", "page"), CASES)
+def test_a_page_behind_the_door_is_sound(signed_in: dict[str, Visitor], role: str, page: str) -> None:
+    visitor = signed_in[role]
+    path = address(visitor, page)
+    # Staff's pages are Django's own admin, whose French is Django's.
+    for language in ("en",) if role == "staff" else ("en", "fr"):
+        visitor.open(f"/{language}/{path}")
+        check(visitor, f"{role}-{language}/{path}")
+
+
+@pytest.mark.parametrize("page", ["", "i/uvic/"])
+def test_a_page_fits_a_phone(signed_in: dict[str, Visitor], page: str) -> None:
+    visitor = signed_in["technical"]
+    visitor.page.set_viewport_size({"width": 320, "height": 700})
     try:
-        return mark in (folder / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
+        visitor.open(f"/en/{page}")
+        width = visitor.page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 320, f"{page or 'home'} is {width} px wide on a phone of 320 px"
+        check(visitor, f"phone/{page}")
+    finally:
+        visitor.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_a_viewer_is_kept_from_invoices(signed_in: dict[str, Visitor]) -> None:
+    visitor = signed_in["viewer"]
+    response = visitor.page.goto(visitor.demo.url + "/en/i/uvic/invoices/")
+    assert response is not None
+    assert response.status == 403
+    visitor.problems.clear()
+
+
+def test_another_university_does_not_exist(signed_in: dict[str, Visitor]) -> None:
+    visitor = signed_in["owner"]
+    response = visitor.page.goto(visitor.demo.url + "/en/i/ubc/")
+    assert response is not None
+    assert response.status == 404
+    visitor.problems.clear()
+
+
+def test_the_hub_answers_in_the_browser(visitor: Visitor) -> None:
+    response = visitor.page.goto(visitor.demo.result["hub"]["url"] + "hub/login")
+    assert response is not None
+    assert response.status == 200
+    assert visitor.page.get_by_role("button", name="Sign in").count() == 1
+    visitor.problems.clear()
+
+
+def test_killed_hard_it_leaves_no_process_and_a_second_run_doubles_nothing(demo: Demo) -> None:
+    mark = f"PORTAL_HOME={demo.home}".encode()
+    demo.process.send_signal(signal.SIGKILL)
+    demo.process.wait(5)
+    time.sleep(10)
+    left = [p for p in Path("/proc").iterdir() if p.name.isdigit() and bears(p, mark)]
+    assert left == []
+    started = time.monotonic()
+    again = portal("demo", "--once", "--json", home=demo.home)
+    assert again.returncode == 0, again.stderr
+    told = json.loads(again.stdout.splitlines()[-1])
+    assert told["invoice"] == demo.result["invoice"]
+    assert told["ledger"] == demo.result["ledger"]
+    assert told["allocation"] == demo.result["allocation"]
+    assert time.monotonic() - started < 120

@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from rich.table import Table
 
+from billing.focus import read_bill
 from consortium.embedded.guardian import new_run_id
 from consortium.embedded.supervisor import Supervisor
 from consortium.kernel.clock import now
@@ -65,6 +66,8 @@ class Command(BaseCommand):
             raise CommandError("The demonstration ended, but not all of it is true; see the JSON.", returncode=1)
 
     def _tell(self, narrator: Narrator, supervisor: Supervisor, home: Path, options: dict[str, Any]) -> dict[str, Any]:
+        if options["bill"]:
+            check_bill(options["bill"])
         with narrator.step("servers", "Servers, migrations and processes") as step:
             if _is_behind():
                 _migrate(narrator)
@@ -96,6 +99,15 @@ def _print(result: dict[str, Any], narrator: Narrator) -> None:
     steps = [{"name": step.name, "seconds": round(step.seconds, 2), "ok": step.ok} for step in narrator.steps]
     sys.stdout.write(json.dumps(result | {"steps": steps}) + "\n")
     sys.stdout.flush()
+
+
+def check_bill(path: Path) -> None:
+    """Read the whole bill before anything is started or written. Raises BillRefused with the lines at fault."""
+    with path.open("rb") as stream:
+        bill = read_bill(stream, path.name)
+        for _record in bill:
+            pass
+        bill.require_clean()
 
 
 def remembered_month(home: Path) -> Month:

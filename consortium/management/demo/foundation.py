@@ -78,7 +78,7 @@ def _issuer(first: date) -> Issuer:
         defaults={
             "name_en": "Interactive Computing Consortium",
             "name_fr": "Consortium de calcul interactif",
-            "address": "200 – 1933 West Mall\nVancouver BC  V6T 1Z2\nCanada",
+            "address": "Demonstration address\nVancouver BC\nCanada",
             "email": "billing@consortium.example",
             "zone": "America/Vancouver",
         },

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 
 from consortium.kernel import dated, documents, secrets
+from consortium.kernel.storage import DurableFileStorage
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import Document
 from members.models import BankDetails
@@ -22,8 +22,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(default_storage, "location", str(tmp_path))
-    monkeypatch.setattr(default_storage, "base_location", str(tmp_path))
+    monkeypatch.setattr(documents, "default_storage", DurableFileStorage(location=tmp_path))
     return tmp_path
 
 
@@ -43,9 +42,9 @@ def test_a_document_is_written_once(cast: Cast, at: datetime, own_folder: Path) 
     assert len([file for file in own_folder.rglob("*") if file.is_file()]) == 1
 
 
-def test_a_changed_file_is_not_handed_out(cast: Cast, at: datetime) -> None:
+def test_a_changed_file_is_not_handed_out(cast: Cast, at: datetime, own_folder: Path) -> None:
     document = store(cast, at)
-    Path(default_storage.path(document.storage_key)).write_bytes(b"forged")
+    (own_folder / document.storage_key).write_bytes(b"forged")
     with pytest.raises(documents.DocumentDamaged, match="does not match its recorded hash"):
         documents.read(document)
 
