@@ -10,7 +10,12 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "consortium.settings")
     from django.core.management import execute_from_command_line  # noqa: PLC0415 - settings must be named first
 
-    execute_from_command_line(sys.argv)
+    from consortium.kernel.configuration import ConfigurationError  # noqa: PLC0415
+
+    try:
+        execute_from_command_line(sys.argv)
+    except ConfigurationError as error:
+        sys.exit(f"{error}")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 import csv
 import io
-import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
 from billing.models import Invoice
 from billing.snapshot import InvoiceSnapshot, LinePart
+from consortium.kernel.exports import safe_cell
 from consortium.kernel.money import exact_sum, plain
 
 COLUMNS: Final = (
@@ -28,8 +28,6 @@ COLUMNS: Final = (
     "tax",
     "currency",
 )
-_FORMULA: Final = frozenset("=+-@")
-_INVISIBLE: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 
 def lines_csv(invoices: Iterable[Invoice], *, language: str) -> str:
@@ -48,16 +46,6 @@ def lines_csv(invoices: Iterable[Invoice], *, language: str) -> str:
     return file.getvalue()
 
 
-def harmless(text: str) -> str:
-    """Will put an apostrophe before text that a spreadsheet would run as a formula.
-
-    Spreadsheets skip blanks and invisible characters first, and read full-width signs as their ordinary ones.
-    """
-    seen = unicodedata.normalize("NFKC", text)
-    first = next((sign for sign in seen if unicodedata.category(sign) not in _INVISIBLE), "")
-    return f"'{text}" if first in _FORMULA or text[:1] in {"\t", "\r", "\n"} else text
-
-
 def _row(invoice: Invoice, snapshot: InvoiceSnapshot, line: LinePart, language: str) -> list[str]:
     words = [
         snapshot.number,
@@ -71,10 +59,10 @@ def _row(invoice: Invoice, snapshot: InvoiceSnapshot, line: LinePart, language: 
         line.word("description", language),
     ]
     taxes = [tax for tax in line.taxes if tax.amount]
-    figures = [plain(line.quantity), harmless(line.unit), plain(line.unit_price), plain(line.net)]
-    tax_words = [harmless("; ".join(f"{tax.tax} {plain(tax.amount)}" for tax in taxes))]
+    figures = [plain(line.quantity), safe_cell(line.unit), plain(line.unit_price), plain(line.net)]
+    tax_words = [safe_cell("; ".join(f"{tax.tax} {plain(tax.amount)}" for tax in taxes))]
     return [
-        *map(harmless, words),
+        *map(safe_cell, words),
         *figures,
         *tax_words,
         plain(exact_sum(tax.amount for tax in taxes)),

@@ -11,9 +11,9 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import Annotated, Final, Self
+from typing import Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from consortium.kernel.errors import Invalid
 from consortium.kernel.money import (
@@ -22,13 +22,13 @@ from consortium.kernel.money import (
     exponent,
     from_minor,
     multiply,
-    parse_amount,
     plain,
     round_money,
     scale,
     to_minor,
 )
 from consortium.kernel.periods import Month
+from members.schedule import Amount, Currency
 
 INSTALMENTS: Final = 12
 
@@ -37,26 +37,6 @@ class PriceInvalid(Invalid, ValueError):
     """A price schedule contradicts itself, or is asked something it does not cover."""
 
     code = "price_invalid"
-
-
-def _read_amount(value: object) -> Decimal:
-    """Take text, or a Decimal that was read from text before."""
-    return parse_amount(plain(value) if isinstance(value, Decimal) else value)
-
-
-def _read_currency(value: object) -> str:
-    """Take a currency that exists."""
-    exponent(value)  # type: ignore[arg-type]  # raises CurrencyUnknown for whatever is no code
-    return str(value)
-
-
-Amount = Annotated[
-    Decimal,
-    BeforeValidator(_read_amount, json_schema_input_type=str),
-    PlainSerializer(plain, return_type=str),
-    Field(ge=0),
-]
-Currency = Annotated[str, BeforeValidator(_read_currency)]
 
 
 class _Frozen(BaseModel):

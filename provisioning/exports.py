@@ -2,10 +2,10 @@
 
 import csv
 import io
-import unicodedata
 from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from consortium.kernel.exports import safe_cell
 from consortium.kernel.money import plain
 from provisioning.queries import DayUse
 
@@ -23,7 +23,6 @@ _HEADINGS = (
     "partial",
     "generated",
 )
-_FORMULA = "=+-@|"
 _HOUR = Decimal(3600)
 
 
@@ -50,13 +49,3 @@ def usage_csv(days: Iterable[DayUse]) -> str:
         )
         writer.writerow([safe_cell(cell) for cell in cells])
     return "\N{ZERO WIDTH NO-BREAK SPACE}" + file.getvalue()
-
-
-def safe_cell(text: str) -> str:
-    """Will put an apostrophe before text that a spreadsheet would take for a formula.
-
-    Spreadsheets skip spaces, tabs and line ends first and read full-width signs as their ordinary ones.
-    """
-    seen = unicodedata.normalize("NFKC", text).lstrip()
-    begins_badly = text[:1] in {"\t", "\r", "\n"} or (seen[:1] in set(_FORMULA) if seen else False)
-    return f"'{text}" if begins_badly else text

@@ -4,12 +4,14 @@ Pure: the language is an argument ("en", "fr", "fr-ca"), so that a page, a PDF a
 """
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency, format_decimal
+
+from consortium.kernel.money import exponent, round_money
 
 _LOCALES = {"en": Locale("en", "CA"), "fr": Locale("fr", "CA")}
 _MINUTE_PATTERNS = {"en": "d MMM y, HH:mm", "fr": "d MMM y, HH 'h' mm"}
@@ -26,22 +28,20 @@ def money_text(
 ) -> str:
     """Will write an amount in its currency: "$1,234.50", "1 234,50 $", with `code` "1,234.50 CAD".
 
-    The currency's own minor digits are shown unless `digits` says more (unit prices). Rounding here is for the eye only
-    (half to even); amounts that are charged were rounded before, where the rule is.
+    The currency's own minor digits are shown, rounded by our rule and not by CLDR's, unless `digits` says more (unit
+    prices); amounts that are charged were rounded before.
     """
     locale = locale_for(language)
-    amount = Decimal(amount)
-    if not code and digits is None:
-        return _minus(format_currency(amount, currency, locale=locale))
-    if digits is None:
-        whole = format_currency(amount, currency, format="#,##0.00", locale=locale)
-    else:
-        whole = format_decimal(amount, format=f"#,##0.{'0' * digits}" if digits else "#,##0", locale=locale)
-    if code:
-        return _minus(f"{whole}\N{NO-BREAK SPACE}{currency}")
-    pattern = locale.currency_formats["standard"].pattern
-    shown = pattern.split(";")[0].replace("#,##0.00", f"#,##0.{'0' * digits}" if digits else "#,##0")
-    return _minus(format_currency(amount, currency, format=shown, locale=locale, currency_digits=False))
+    amount = Decimal(amount) if digits is not None else round_money(Decimal(amount), currency)
+    decimals = exponent(currency) if digits is None else digits
+    fraction = f".{'0' * decimals}" if decimals else ""
+    with localcontext(prec=200):  # Babel quantizes under the ambient context
+        if code:
+            return _minus(
+                f"{format_decimal(amount, format=f'#,##0{fraction}', locale=locale)}\N{NO-BREAK SPACE}{currency}"
+            )
+        pattern = locale.currency_formats["standard"].pattern.split(";")[0].replace("#,##0.00", f"#,##0{fraction}")
+        return _minus(format_currency(amount, currency, format=pattern, locale=locale, currency_digits=False))
 
 
 def number_text(value: Decimal | int, *, language: str, digits: int | None = None) -> str:

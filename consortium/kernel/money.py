@@ -9,11 +9,8 @@ exponent, and never add two currencies.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
+from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from typing import Final, Self
-
-from babel import Locale, UnknownLocaleError
-from babel.numbers import NumberPattern, parse_pattern
 
 from consortium.kernel.currencies import CURRENCY_EXPONENTS
 from consortium.kernel.errors import Invalid
@@ -31,7 +28,6 @@ _ROUNDING: Final = Context(prec=2000, rounding=ROUND_HALF_UP, traps=[InvalidOper
 
 _PLAIN: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _WITH_EXPONENT: Final = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE](?P<power>[+-]?[0-9]{1,4}))?")
-_LOCALES: Final = {"en": "en_CA", "fr": "fr_CA"}
 
 
 class AmountInvalid(Invalid, ValueError):
@@ -50,12 +46,6 @@ class CurrencyMismatch(Invalid, ValueError):
     """Two amounts of different currencies were to be added or compared."""
 
     code = "currency_mismatch"
-
-
-class LanguageUnknown(Invalid, ValueError):
-    """Babel has no data for a language."""
-
-    code = "language_unknown"
 
 
 def exponent(currency: str) -> int:
@@ -204,7 +194,7 @@ class Money:
         return Money(round_money(self.amount, self.currency), self.currency)
 
     def __str__(self) -> str:
-        """Write it for logs and messages: "CAD 12.50"; people are shown `format_money`."""
+        """Write it for logs and messages: "CAD 12.50"; people are shown consortium.kernel.formats.money_text."""
         return f"{self.currency} {plain(self.amount)}"
 
     def _same(self, other: "Money") -> Decimal:
@@ -214,33 +204,6 @@ class Money:
                 f"{self} and {other} cannot be added or compared: convert one at a dated, recorded rate first."
             )
         return other.amount
-
-
-def format_money(amount: Decimal, currency: str, language: str, *, iso: bool = True, exact: bool = False) -> str:
-    """Will write money for people in English or French Canada, or another language that Babel knows.
-
-    With `iso` the code is shown ("CAD 1,234.50", "1 234,50 CAD", as documents need it), else the sign of the place
-    ("$1,234.50"). The amount is rounded for display to the currency's own exponent, by our rule, not CLDR's; with
-    `exact` every decimal it has is shown. Blanks do not break. Raises CurrencyUnknown, LanguageUnknown, AmountInvalid.
-    """
-    shown = amount if exact and scale(amount) > exponent(currency) else round_money(amount, currency)
-    locale = _locale(language)
-    template = locale.currency_formats["standard"].pattern.split(";")[0]
-    if iso:
-        template = template.replace("¤", "¤¤\N{NO-BREAK SPACE}" if template.startswith("¤") else "¤¤")
-    decimals = scale(shown)
-    template = template.replace("0.00", f"0.{'0' * decimals}" if decimals else "0")
-    pattern: NumberPattern = parse_pattern(template)
-    with localcontext(_ROUNDING):  # Babel quantizes under the ambient context
-        return str(pattern.apply(shown, locale, currency=currency, currency_digits=False))
-
-
-def _locale(language: str) -> Locale:
-    """Find the Canadian form of our two languages, else the language itself."""
-    try:
-        return Locale.parse(_LOCALES.get(language, language.replace("-", "_")))
-    except (UnknownLocaleError, ValueError, TypeError):
-        raise LanguageUnknown(f"{_shown(language)} is no language we can write money in. Use en or fr.") from None
 
 
 def _bounded(amount: Decimal, text: str) -> Decimal:

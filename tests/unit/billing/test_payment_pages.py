@@ -13,12 +13,12 @@ import pytest
 from django.test import Client
 
 from billing import pay_views
-from billing.exports import harmless
 from billing.models import Invoice, InvoiceBalance, PayLink, Payment
 from billing.pay_links import PayLinkExpiredError, issue_pay_link, open_pay_link
 from billing.payments import start_payment
 from consortium.kernel import outbox
 from consortium.kernel.documents import store
+from consortium.kernel.exports import safe_cell
 from consortium.kernel.secrets import token_hash
 from consortium.kernel.tenancy import Scope, consortium_scope, institution_scope
 from consortium.models import AuditEvent, OutgoingMail
@@ -103,11 +103,11 @@ FORMULAS = (
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_text_that_a_spreadsheet_would_run_is_quoted(text: str) -> None:
-    assert harmless(text) == f"'{text}"
+    assert safe_cell(text) == f"'{text}"
 
 
 def test_ordinary_text_stays_as_it_is() -> None:
-    assert [harmless(text) for text in ("Dues", "1=1", "", "é-")] == ["Dues", "1=1", "", "é-"]
+    assert [safe_cell(text) for text in ("Dues", "1=1", "", "é-")] == ["Dues", "1=1", "", "é-"]
 
 
 def test_the_pay_button_leads_to_the_pay_page(cast: Cast, invoice: Invoice) -> None:

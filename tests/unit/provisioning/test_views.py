@@ -12,10 +12,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from consortium.kernel.clock import now
+from consortium.kernel.exports import safe_cell
 from consortium.kernel.periods import local_date
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.models import User
-from provisioning.exports import safe_cell
 from provisioning.forms import GIB, HubRequestForm
 from provisioning.models import Environment, Hub, HubDay, HubDayUser
 from provisioning.requests import approve_hub, reconcile_job
