@@ -20,9 +20,10 @@ from consortium.management.demo.foundation import lay_foundation
 from consortium.management.demo.history import tell_history
 from consortium.management.demo.narrator import Narrator
 from consortium.management.demo.people import DemoPerson, make_people
-from consortium.management.demo.story import NEWCOMER, Story
+from consortium.management.demo.story import NEWCOMER, STUDENT, Story
 from consortium.models import Document
 from members.models import User
+from provisioning.drivers import local_driver, target_of
 from provisioning.models import Hub
 
 
@@ -76,6 +77,8 @@ def tell(
     with narrator.step("payment", "The invoice is paid by card") as step:
         story.pay(invoice)
         step.link = _url("invoices", NEWCOMER)
+    password = local_driver().passwords(target_of(hub))[STUDENT]
+    people["student"] = DemoPerson("student, on the hub's own page", "A student", STUDENT, password, "")
     result = _result(hub, (seconds, active), imported, story.shared_pool(), invoice)
     return result, people
 
