@@ -83,6 +83,8 @@ class MatchRule:
             self.destination.kind is not Kind.DIRECT or self.by is By.EVERYTHING
         ):
             raise RuleInvalid("Only a direct destination can take its institution from the matched value.", field="key")
+        if self.destination.kind is Kind.POOL and self.destination.key in {"tax", "unattributed"}:
+            raise RuleInvalid("The pools tax and unattributed fill themselves; choose another name.", field="key")
         if self.destination.kind is Kind.TAX:
             raise RuleInvalid("Tax rows find their own way; no rule sends rows there.", field="destination")
 

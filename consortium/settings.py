@@ -1,7 +1,10 @@
 """The settings of the portal: every value that differs between places comes from the environment, typed and named."""
 
+import re
 import zoneinfo
+from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import django_stubs_ext
@@ -170,7 +173,13 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if _secure else "http"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_ADAPTER = "members.adapters.MfaAdapter"
 MFA_TOTP_ISSUER = "Interactive Computing Consortium"
+
+# Shared by all processes: limits on sign-in attempts and codes that were used already.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "portal"}
+}
 
 # --- Language and time ---------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -241,11 +250,20 @@ SPECTACULAR_SETTINGS = {
 
 # --- Logs ----------------------------------------------------------------------------------------------------------
 DJANGO_STRUCTLOG_CELERY_ENABLED = False
+_secret_links = re.compile(r"(/pay/|/password/reset/key/|/confirm-email/)[^/\s\"']+")
+
+
+def _hide_secret_links(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A link that opens something by itself is a secret, and secrets are not logged."""
+    return {key: _secret_links.sub(r"\1…", value) if isinstance(value, str) else value for key, value in event.items()}
+
+
 _shared_log: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.processors.TimeStamper(fmt="iso"),
     structlog.stdlib.add_log_level,
     structlog.processors.format_exc_info,
+    _hide_secret_links,
 ]
 LOGGING = {
     "version": 1,

@@ -92,7 +92,8 @@ def preview_approval(row: Application) -> list[tuple[str, object]]:
         return [("Template", error.message)]
     schedule = ScheduleTemplate.parse(template.schedule).for_institution(fte=row.fte or 0, po_required=row.po_required)
     owners = row.applicant.email
-    same = owners.rpartition("@")[2].lower().endswith(row.institution.domain.lower() or "\N{NULL}")
+    host, domain = owners.rpartition("@")[2].lower(), row.institution.domain.lower()
+    same = bool(domain) and (host == domain or host.endswith(f".{domain}"))
     return [
         ("Template", template),
         ("Tier", schedule.tier_name_en),

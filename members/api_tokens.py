@@ -95,11 +95,14 @@ class TokenAuthentication(BaseAuthentication):
         secret = words[1].decode("latin-1")
         at = now()
         with consortium_scope(Scope.SIGN_IN):
-            token = ApiToken.objects.filter(token_hash=token_hash(secret), revoked_at=None, expires_at__gt=at).first()
-            if token is None:
+            tokens = ApiToken.objects.filter(token_hash=token_hash(secret), revoked_at=None, expires_at__gt=at)
+            token = tokens.select_related("created_by").first()
+            # A token never outlives the rights of whoever made it.
+            held = permissions_at(token.created_by, token.institution_id) if token else frozenset()
+            if token is None or not held:
                 raise AuthenticationFailed("The token is unknown, revoked or expired. Make a new one in the portal.")
             ApiToken.objects.filter(pk=token.pk).update(last_used_at=at)
-        allowed = frozenset(Permission(word) for word in token.permissions)
+        allowed = frozenset(Permission(word) for word in token.permissions) & held
         return Program(token.pk, token.institution_id, allowed), token
 
     def authenticate_header(self, request: Request) -> Any:  # noqa: ARG002 - DRF's signature

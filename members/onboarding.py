@@ -184,6 +184,9 @@ def answer_question(application: Application, *, text: str, by: User, at: dateti
     before = application.status
     if before != "questioned":
         raise Invalid(_("There is no open question."))
+    refuse_member(application.institution)
+    if missing := missing_answers(application):
+        raise ApplicationIncomplete(missing)
     APPLICATION.move(application, "submitted")
     _record(application, "answered", before, by, at, deliver_to=("members.mail_review",))
     return note
@@ -218,6 +221,8 @@ def approve_application(application: Application, *, starts_on: date, by: User |
     """
     check_staff(by, Permission.REVIEW_APPLICATIONS)
     refuse_member(application.institution)
+    if missing := missing_answers(application):
+        raise ApplicationIncomplete(missing)
     template = newest_template(application.currency)
     fte = application.fte or 0
     before = application.status

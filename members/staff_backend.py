@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth.backends import BaseBackend
 
 from members.models import StaffSeat, User
+from members.permissions import Permission, staff_permissions
 from members.roles import StaffRole
 
 OURS = frozenset({"consortium", "members", "provisioning", "billing"})
@@ -26,12 +27,14 @@ class StaffRoleBackend(BaseBackend):
     def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
         """Answer for "app.action_model"."""
         app, _, name = perm.partition(".")
-        action, _, model = name.partition("_")
+        action = name.partition("_")[0]
         if app not in OURS or not isinstance(user_obj, User) or not user_obj.is_staff:
             return False
+        if name == "view_auditevent":
+            return Permission.READ_AUDIT in staff_permissions(user_obj)
         roles = set(StaffSeat.objects.filter(user=user_obj, ended_at=None).values_list("role", flat=True))
         if action == "view":
-            return StaffRole.AUDITOR in roles if model == "auditevent" else bool(roles)
+            return bool(roles)
         return action in {"add", "change"} and any(app in WRITES[role] for role in roles)
 
     def has_module_perms(self, user_obj: Any, app_label: str) -> bool:

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from django.core.cache import cache
 from django.db import connection, connections
 from psycopg import sql
 
@@ -102,6 +103,13 @@ def committed_db(
         yield name
         _point_to(before)
     _execute("DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture(autouse=True)
+def forgotten_limits(request: pytest.FixtureRequest) -> None:
+    """Limits on sign-in attempts are shared by all processes; no test begins with another one's."""
+    if {"db", "committed_db", "client"} & set(request.fixturenames):
+        cache.clear()
 
 
 @pytest.fixture

@@ -243,6 +243,12 @@ def _call(ask: Callable[[], Any]) -> Any:
         raise GatewayError(
             _("The payment provider does not answer. Nothing was charged; try again in a minute."), permanent=False
         ) from error
+    except (stripe.AuthenticationError, stripe.PermissionError) as error:
+        # Our own key is wrong: nothing is known about the payment, and a mended key will tell.
+        raise GatewayError(
+            _("The payment provider does not know us at the moment. Nothing was charged; try again later."),
+            permanent=False,
+        ) from error
     except stripe.StripeError as error:
         why = {"reason": error.user_message or str(error)}
         raise GatewayError(_("The payment provider refused: %(reason)s") % why, permanent=True) from error

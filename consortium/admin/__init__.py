@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import Invoice
-from consortium.kernel import jobs
+from consortium.kernel import audit, jobs
 from consortium.kernel.admin_site import Waiting
 from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
@@ -18,6 +18,7 @@ from consortium.models import AuditEvent, Delivery, Document, Job, OutgoingMail
 from consortium.usecases.join import countersign
 from members.admin import AgreementAdmin
 from members.models import Agreement, Application
+from members.permissions import Permission, staff_permissions
 from provisioning.models import Hub
 
 site: Any = admin.site
@@ -56,6 +57,16 @@ site.waiting = (
 
 # Countersigning opens the member's billing account too, which the members app cannot know.
 AgreementAdmin.countersign = staticmethod(countersign)
+
+
+# Who may start which kind of work again; the rest is the operators'.
+RETRY = {
+    "close_period": Permission.CLOSE_MONTH,
+    "process_event": Permission.ISSUE_INVOICES,
+    "render_invoice": Permission.ISSUE_INVOICES,
+    "render_receipt": Permission.ISSUE_INVOICES,
+    "render_agreement": Permission.COUNTERSIGN_AGREEMENT,
+}
 
 
 class ReadOnlyAdmin(admin.ModelAdmin[models.Model]):
@@ -103,16 +114,18 @@ class JobAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     actions = ["retry"]
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """All staff."""
-        return bool(request.user.is_staff)
-
     @admin.action(description="Retry from the failed step", permissions=["view"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         """Queue the chosen jobs again; those that are not failed are named."""
+        at, held = now(), staff_permissions(request.user)
         for job in queryset:
+            if RETRY.get(job.kind, Permission.OPERATE_HUBS) not in held:
+                self.message_user(request, f"{job}: your staff role does not allow it.", messages.WARNING)
+                continue
             try:
-                jobs.retry(job, at=now())
+                jobs.retry(job, at=at)
+                by: Any = request.user
+                audit.record("consortium.job_retried", job, by=by, at=at, institution_id=job.institution_id)
             except PortalError as error:
                 self.message_user(request, f"{job}: {error.message}", messages.WARNING)
             else:
@@ -133,6 +146,7 @@ class OutgoingMailAdmin(ReadOnlyAdmin):
 
     list_display = ["subject", "recipient", "language", "state", "sent_at", "error"]
     list_filter = ["state", "template", "language"]
+    exclude = ("body",)  # it may hold a link that opens something by itself
 
 
 @admin.register(Document)

@@ -35,6 +35,7 @@ DEMO_SAMPLE_INTERVAL_SECONDS = 2
 OWNER_COMMANDS = frozenset(
     {"migrate", "makemigrations", "sqlmigrate", "squashmigrations", "optimizemigration", "flush", "sqlflush"}
 )
+_SECRETS = ("SECRET_KEY", "FIELD_KEYS", "AUDIT_SALT")  # given ones open what they sealed before
 _STRIPE = ("STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE")
 
 
@@ -194,6 +195,7 @@ def _prepare_demo(home: Home, servers: Servers, port: int) -> None:
         raise HubEnvironmentMissingError(ours["HUB_PYTHON"])
     if os.environ.get("STRIPE_API_KEY"):  # the person wants Stripe itself
         ours |= {name: os.environ.get(name, "") for name in _STRIPE}
+    ours |= {name: value for name, value in os.environ.items() if value and name in _SECRETS}
     os.environ.update(ours)
 
 

@@ -1,4 +1,4 @@
-"""As root, servers and hubs run as `nobody`: PostgreSQL refuses root, and a hub runs its users' code.
+"""As root, the servers run as `nobody`: PostgreSQL refuses root. (Hubs drop their rights by themselves.)
 
 The one privilege that is kept, CAP_DAC_OVERRIDE, lets the server reach its own folder below a home that only root may
 enter; as an ordinary user nothing changes and nothing is needed.

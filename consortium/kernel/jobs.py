@@ -6,8 +6,9 @@ sweeper hints again. Every job function must therefore be able to start over fro
 world say now.
 """
 
+import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Q
 
 from consortium.kernel.clock import now
@@ -31,6 +32,7 @@ LEASE = timedelta(seconds=15)
 STALLED_AFTER = timedelta(seconds=60)
 HINT_AFTER = timedelta(seconds=2)
 LOG_LINES = 200
+MAX_CRASHES = 10  # starts beyond the kind's own attempts: those that ended with their worker
 
 
 class LeaseLost(Exception):
@@ -186,7 +188,37 @@ def _claim(job_id: UUID, at: datetime) -> Run | None:
         job = Job.objects.get(pk=job_id)
         Job.objects.filter(pk=job_id).update(attempts=job.attempts + 1)
         job.attempts += 1
+    kind = _kinds.get(job.kind)
+    if kind is not None and job.attempts > kind.max_attempts + MAX_CRASHES:
+        # Whatever kills its worker each time is not mended by killing another one.
+        _end(Run(job, token), "needs_operator", error="It was started again and again and never ended.", finished_at=at)
+        return None
     return Run(job, token)
+
+
+@contextmanager
+def _leased(run: Run) -> Iterator[None]:
+    """Keep the lease while a step takes long; whether the job is alive is told by its own reports, not by this."""
+    over = threading.Event()
+
+    def renew() -> None:
+        try:
+            while not over.wait(LEASE.total_seconds() / 3):
+                with consortium_scope(Scope.JOB):
+                    held = Job.objects.filter(pk=run.job.pk, state="running", lease_token=run.token)
+                    held.update(lease_until=now() + LEASE)
+        except DatabaseError as error:
+            log.warning("job.lease_not_renewed", job=str(run.job.pk), error=str(error))
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=renew, name=f"lease {run.job.pk}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _end(run: Run, to: str, **values: Any) -> None:
@@ -228,7 +260,7 @@ def run(job_id: UUID) -> bool:
         raise JobUnknown(claimed.job.kind)
     structlog.contextvars.bind_contextvars(job=str(job_id), kind=kind.name)
     crash_point(f"job.{kind.name}.claimed")
-    with _outcome(claimed, kind):
+    with _outcome(claimed, kind), _leased(claimed):
         result = kind.work(claimed)
         crash_point(f"job.{kind.name}.worked")
         _end(claimed, "succeeded", result=dict(result or {}), error="", finished_at=now())

@@ -66,7 +66,9 @@ def send_due(*, at: datetime, limit: int = 50) -> int:
             mail = due.select_for_update(skip_locked=True).order_by("next_at").first()
             if mail is None:
                 break
-            sent += _send(mail, at)
+            if not _send(mail, at):
+                break  # a server that refused one will refuse the next; the sweeper has other duties
+        sent += 1
     return sent
 
 
@@ -74,10 +76,10 @@ def _send(mail: OutgoingMail, at: datetime) -> bool:
     message = EmailMessage(
         mail.subject, mail.body, to=[mail.recipient], headers={"Message-ID": f"<{mail.pk}@consortium.portal>"}
     )
-    for document in Document.objects.filter(pk__in=mail.attachment_ids):
-        message.attach(document.name, read(document), document.media_type)
     rows = OutgoingMail.objects.filter(pk=mail.pk, state="queued")
     try:
+        for document in Document.objects.filter(pk__in=mail.attachment_ids):
+            message.attach(document.name, read(document), document.media_type)
         message.send()
     except Exception as error:  # noqa: BLE001 - whatever the backend raises, the mail stays and is tried again
         log.warning("mail.failed", mail=str(mail.pk), error=str(error))

@@ -158,14 +158,21 @@ class FrozenWithParent(_Sql):
             CREATE OR REPLACE FUNCTION {table}_frozen() RETURNS trigger LANGUAGE plpgsql
                 SECURITY DEFINER SET search_path = public AS $$
             DECLARE
+                parent_key uuid;
                 parent_state text;
             BEGIN
-                SELECT {parent_column} INTO parent_state FROM {parent}
-                    WHERE id = CASE TG_OP WHEN 'INSERT' THEN NEW.{foreign_key} ELSE OLD.{foreign_key} END FOR SHARE;
-                IF NOT parent_state = ANY({_array(open_values)}) THEN
-                    RAISE EXCEPTION '{table}: the {parent} it belongs to is %, so % is refused', parent_state, TG_OP
-                        USING ERRCODE = 'restrict_violation';
-                END IF;
+                -- Both the parent that it leaves and the one that it goes to must be open.
+                FOREACH parent_key IN ARRAY CASE TG_OP
+                    WHEN 'INSERT' THEN ARRAY[NEW.{foreign_key}]
+                    WHEN 'DELETE' THEN ARRAY[OLD.{foreign_key}]
+                    ELSE ARRAY[OLD.{foreign_key}, NEW.{foreign_key}] END
+                LOOP
+                    SELECT {parent_column} INTO parent_state FROM {parent} WHERE id = parent_key FOR SHARE;
+                    IF parent_state IS NULL OR NOT parent_state = ANY({_array(open_values)}) THEN
+                        RAISE EXCEPTION '{table}: the {parent} it belongs to is %, so % is refused',
+                            coalesce(parent_state, 'unknown'), TG_OP USING ERRCODE = 'restrict_violation';
+                    END IF;
+                END LOOP;
                 RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
             END $$;
             CREATE TRIGGER {table}_frozen BEFORE INSERT OR UPDATE OR DELETE ON {table}

@@ -5,7 +5,7 @@ from what the database says.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -49,21 +49,19 @@ def request_close(*, issuer: Issuer, month: Month, early: bool, by: User, at: da
     if not early and at < month_period(month, issuer.zone).end:
         raise closing.MonthNotOver(_("%(month)s is not over yet. Wait, or close it early.") % {"month": month})
     period = open_period(issuer, str(month))
-    return jobs.enqueue(
-        KIND,
-        key=f"{issuer.slug}:{month}",
-        at=at,
-        institution_id=None,
-        arguments={"period": str(period.pk), "by": str(by.pk), "early": early},
-    )
+    wanted = {"period": str(period.pk), "by": str(by.pk), "early": early}
+    job = jobs.enqueue(KIND, key=f"{issuer.slug}:{month}", at=at, institution_id=None, arguments=wanted)
+    if job.state in {"failed", "needs_operator"}:  # asked again, after somebody mended the cause
+        Job.objects.filter(pk=job.pk).update(arguments=wanted)
+        jobs.retry(job, at=at)
+    return job
 
 
 def member_facts(issuer: Issuer, month: Month) -> list[MemberFacts]:
     """Each member's agreement and use of the month, in the zone of its agreement. Needs a consortium scope."""
     use = month_use(month=month)
-    agreements = Agreement.objects.filter(issuer=issuer, status__in=["in_force", "ended"]).select_related("institution")
     facts = []
-    for agreement in agreements.filter(starts_on__lt=month.next().first_day).exclude(ends_on__lte=month.first_day):
+    for agreement, ends_on in _in_the_month(issuer, month):
         used = use.get(agreement.institution_id)
         values: Mapping[str, Any] = (
             {
@@ -84,11 +82,34 @@ def member_facts(issuer: Issuer, month: Month) -> list[MemberFacts]:
                 currency=agreement.currency,
                 schedule=Schedule.parse(agreement.schedule),
                 starts_on=agreement.starts_on,
-                ends_on=agreement.ends_on,
+                ends_on=ends_on,
                 **values,
             )
         )
     return facts
+
+
+def _in_the_month(issuer: Issuer, month: Month) -> list[tuple[Agreement, date | None]]:
+    """The agreements that cover some of the month, each until the next version of it begins.
+
+    Raises NeedsOperator where one member changed its agreement within the month: one invoice cannot follow two.
+    """
+    signed = Agreement.objects.filter(issuer=issuer, status__in=["in_force", "superseded", "ended"])
+    versions = list(signed.select_related("institution").order_by("institution_id", "version"))
+    found: dict[UUID, tuple[Agreement, date | None]] = {}
+    for number, agreement in enumerate(versions):
+        later = [each.starts_on for each in versions[number + 1 :] if each.institution_id == agreement.institution_id]
+        ends = [day for day in (agreement.ends_on, *later[:1]) if day is not None]
+        ends_on = min(ends) if ends else None
+        is_over = ends_on is not None and (ends_on <= month.first_day or ends_on <= agreement.starts_on)
+        if agreement.starts_on >= month.next().first_day or is_over:
+            continue
+        if agreement.institution_id in found:
+            raise jobs.NeedsOperator(
+                f"{agreement.institution} changed its agreement within {month}. Let the new version begin with a month."
+            )
+        found[agreement.institution_id] = (agreement, ends_on)
+    return list(found.values())
 
 
 def close_period(period_id: UUID, *, by: User, early: bool, at: datetime, report: Report = _silent) -> dict[str, Any]:
@@ -113,11 +134,13 @@ def close_period(period_id: UUID, *, by: User, early: bool, at: datetime, report
     with consortium_scope(Scope.JOB):
         drafts = closing.draft_invoices(period, facts, by=by, at=at)
     crash_point("close.drafted")
+    with consortium_scope(Scope.JOB):
+        parked = [{"code": each.code, "message": each.message} for each in closing.parked(period, facts, at=at)]
     issued, held = _issue(drafts, by=by, at=at, report=report)
     with consortium_scope(Scope.JOB):
         closing.finish_closing(period, by=by, at=at)
     crash_point("close.finished")
-    return {"invoices": [invoice.number for invoice in issued], "held": held}
+    return {"invoices": [invoice.number for invoice in issued], "held": held, "parked": parked}
 
 
 def _issue(

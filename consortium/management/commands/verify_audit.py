@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from consortium.kernel import audit
 from consortium.kernel.tenancy import Scope, consortium_scope
-from consortium.models import AuditEvent
+from consortium.models import AuditEvent, AuditHead
 
 
 class Command(BaseCommand):
@@ -21,6 +21,10 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Print what does not hold."""
         with consortium_scope(Scope.COMMAND):
+            if unknown := set(options["chains"]) - set(AuditHead.objects.values_list("chain", flat=True)):
+                raise CommandError(
+                    f"There is no chain {min(unknown)}. Name institutions by their ids, or say consortium."
+                )
             faults = audit.verify(options["chains"] or None)
             total = AuditEvent.objects.count()
         for fault in faults:

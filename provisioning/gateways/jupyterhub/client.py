@@ -146,7 +146,10 @@ class HubClient:
             return kind.model_validate_json(answer.content)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the whole"
+            # Keys of the answer may be names of people and their servers: only field names of ours are repeated.
+            known = {"_pagination", *(name for model in (_Page, _User, _Server) for name in model.model_fields)}
+            parts = (str(part) if isinstance(part, int) or part in known else "*" for part in first["loc"])
+            where = ".".join(parts) or "the whole"
             raise UnexpectedAnswerError(str(answer.url), f"{where}: {first['msg']}") from error
 
 

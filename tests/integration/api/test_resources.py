@@ -10,7 +10,7 @@ from django.test import Client
 from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.api_tokens import issue_token, revoke_token
-from members.models import ApiToken, Institution, User
+from members.models import ApiToken, Institution, Seat, User
 from members.permissions import Permission
 from provisioning.models import Cluster, Hub, HubDay
 from tests.cast import Cast
@@ -105,6 +105,14 @@ def test_a_revoked_token_is_refused(get: Get, cast: Cast) -> None:
     assert get("hubs/", secret).status_code == 200
     with consortium_scope(Scope.SIGN_IN):
         revoke_token(token, by=cast.owner, at=now())
+    assert get("hubs/", secret).status_code == 401
+
+
+def test_a_token_ends_with_the_seat_of_its_maker(get: Get, cast: Cast, at: datetime) -> None:
+    _token, secret = token_for(cast.university, cast.technical, Permission.VIEW_HUBS)
+    assert get("hubs/", secret).status_code == 200
+    with consortium_scope(Scope.COMMAND):
+        Seat.objects.filter(user=cast.technical).update(ended_at=at)
     assert get("hubs/", secret).status_code == 401
 
 

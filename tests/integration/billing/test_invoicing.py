@@ -198,6 +198,15 @@ def test_postgresql_refuses_a_line_added_after_issue(drafts: list[Invoice], at: 
             line.save(force_insert=True)
 
 
+def test_postgresql_refuses_a_line_moved_into_an_issued_invoice(drafts: list[Invoice], at: datetime) -> None:
+    with consortium_scope(Scope.JOB):
+        approve_invoice(drafts[0], by=RUN, at=at)
+        cedar = issue_invoice(drafts[0], by=RUN, at=at)
+        other = drafts[1].lines.get(position=1)
+        statement = "UPDATE billing_invoiceline SET invoice_id = %s, position = 99 WHERE id = %s"
+        refused(statement, cedar.pk, other.pk, words="is issued, so UPDATE is refused")
+
+
 def test_postgresql_refuses_moves_that_the_table_does_not_have(drafts: list[Invoice], at: datetime) -> None:
     with consortium_scope(Scope.JOB):
         cedar, _ = issued(drafts, at)

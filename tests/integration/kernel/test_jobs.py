@@ -115,3 +115,28 @@ def test_a_worker_that_lost_its_lease_leaves_no_trace(kind: tuple[str, list[int]
     with pytest.raises(jobs.LeaseLost):
         first.report("late")
     assert reload(job).step == ""
+
+
+def test_a_job_whose_worker_dies_again_and_again_is_shown_to_an_operator(kind: tuple[str, list[int]]) -> None:
+    job = enqueue(kind[0])
+    with consortium_scope(Scope.JOB):
+        jobs._claim(job.pk, now())
+        over = now() - timedelta(seconds=1)
+        Job.objects.filter(pk=job.pk).update(lease_until=over, attempts=2 + jobs.MAX_CRASHES)
+    assert jobs.run(job.pk) is False
+    assert reload(job).state == "needs_operator"
+
+
+def test_a_step_that_takes_long_keeps_its_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "LEASE", timedelta(seconds=0.6))
+    name, others = f"test_{uuid4().hex[:8]}", list[bool]()
+
+    @jobs.job_kind(name)
+    def work(run: jobs.Run) -> None:
+        threading.Event().wait(1.2)
+        others.append(jobs.run(run.job.pk))
+
+    job = enqueue(name)
+    assert jobs.run(job.pk) is True
+    assert others == [False], "nobody else may take it up meanwhile"
+    assert reload(job).state == "succeeded"

@@ -10,7 +10,7 @@ from django.core.mail import EmailMessage
 
 from consortium.kernel import audit, crash, mail, outbox
 from consortium.kernel.tenancy import Scope, consortium_scope
-from consortium.models import AuditEvent, Delivery, OutgoingMail
+from consortium.models import AuditEvent, Delivery, Document, OutgoingMail
 from members.models import Institution
 from tests.cast import make_institution
 
@@ -131,3 +131,18 @@ def test_mail_that_fails_waits_and_at_last_asks_an_operator(
         kept = OutgoingMail.objects.get()
     assert (kept.state, kept.attempts) == ("failed", mail.MAX_ATTEMPTS)
     assert "no mail server" in kept.error
+
+
+def test_a_letter_whose_attachment_is_gone_does_not_hold_up_the_next(letter: AuditEvent, at: datetime) -> None:
+    broken = compose(letter, at)
+    with consortium_scope(Scope.COMMAND):
+        lost = Document.objects.create(
+            kind="note", name="note.txt", subject_type="x", subject_id="1", sha256="0", media_type="text/plain", size=1,
+            storage_key="nowhere", created_at=at,
+        )  # fmt: skip
+        OutgoingMail.objects.filter(pk=broken.pk).update(attachment_ids=[lost.pk])
+        mail.compose(letter, recipient="sam@people.example", template="t", language="en", context={}, at=at)
+    assert mail.send_due(at=at) == 0
+    assert mail.send_due(at=at) == 1, "the broken one waits its turn"
+    with consortium_scope(Scope.COMMAND):
+        assert OutgoingMail.objects.get(pk=broken.pk).attempts == 1
