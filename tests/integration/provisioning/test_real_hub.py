@@ -121,12 +121,20 @@ def everything_stored(*tables: str) -> str:
     return "\n".join(found)
 
 
+def run_again_and_again(job: Job) -> None:
+    """A slow machine may send the job back to the queue before the hub answers: then it runs again, as it would."""
+    for _ in range(6):
+        jobs.run(job.pk)
+        with consortium_scope(Scope.JOB):
+            Job.objects.filter(pk=job.pk, state="queued").update(run_after=now())
+
+
 def test_killed_in_the_middle_it_converges_to_one_hub_and_one_mail(cast: Cast, site: LocalSite) -> None:
     hub, job = approved(cast)
     for point in ("reconcile.begun", "reconcile.start", "reconcile.before_commit", "reconcile.settled"):
         crash.arm(point)
         with pytest.raises(crash.SimulatedCrash):
-            jobs.run(job.pk)
+            run_again_and_again(job)
         crash.disarm()
         lease_runs_out(job)
         assert fresh(hub).status == ("running" if point == "reconcile.settled" else "provisioning")
