@@ -6,7 +6,7 @@ from typing import Final
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as lazy
+from django.utils.translation import gettext_lazy
 
 from billing.documents import words
 from billing.documents.invoice import Fact, Party, issuer_of, payer_of, registrations_of
@@ -14,9 +14,9 @@ from billing.models import Payment
 from billing.snapshot import InvoiceSnapshot
 
 METHOD_NAMES: Final[dict[str, Promise]] = {
-    "card": lazy("Card"),
-    "acss_debit": lazy("Canadian bank debit"),
-    "us_bank_account": lazy("US bank debit"),
+    "card": gettext_lazy("Card"),
+    "acss_debit": gettext_lazy("Canadian bank debit"),
+    "us_bank_account": gettext_lazy("US bank debit"),
 }
 
 

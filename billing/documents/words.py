@@ -5,8 +5,7 @@ from decimal import Decimal
 from typing import Final
 
 from django.utils.functional import Promise
-from django.utils.translation import get_language, ngettext
-from django.utils.translation import gettext_lazy as lazy
+from django.utils.translation import get_language, gettext_lazy, ngettext
 
 from billing.tax_reasons import FRENCH_NAMES
 from consortium.kernel import formats
@@ -14,20 +13,20 @@ from consortium.kernel.money import exponent, plain, scale
 from consortium.kernel.periods import Month
 
 BASES: Final[dict[str, Promise]] = {
-    "memory_hours": lazy("GiB-hours of memory"),
-    "server_hours": lazy("server-hours"),
-    "active_users": lazy("active users"),
-    "storage": lazy("storage"),
-    "fte": lazy("students (full-time equivalent)"),
+    "memory_hours": gettext_lazy("GiB-hours of memory"),
+    "server_hours": gettext_lazy("server-hours"),
+    "active_users": gettext_lazy("active users"),
+    "storage": gettext_lazy("storage"),
+    "fte": gettext_lazy("students (full-time equivalent)"),
 }
 METHODS: Final[dict[str, Promise]] = {
-    "even": lazy("in equal shares"),
-    "proportional": lazy("in proportion to use"),
-    "fixed": lazy("in fixed shares"),
-    "tiered": lazy("by weights of the tiers"),
-    "idle_weighted": lazy("in proportion to use"),
-    "idle_even": lazy("in equal shares"),
-    "direct": lazy("directly"),
+    "even": gettext_lazy("in equal shares"),
+    "proportional": gettext_lazy("in proportion to use"),
+    "fixed": gettext_lazy("in fixed shares"),
+    "tiered": gettext_lazy("by weights of the tiers"),
+    "idle_weighted": gettext_lazy("in proportion to use"),
+    "idle_even": gettext_lazy("in equal shares"),
+    "direct": gettext_lazy("directly"),
 }
 _SHOWN_DECIMALS: Final = 6
 
