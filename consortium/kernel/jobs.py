@@ -174,6 +174,7 @@ class Run:
 def _claim(job_id: UUID, at: datetime) -> Run | None:
     token = uuid4()
     with consortium_scope(Scope.JOB):
+        is_orphan = Job.objects.filter(pk=job_id, state="running", lease_until__lt=at).exists()
         free = Q(state="queued", run_after__lte=at) | Q(state="running", lease_until__lt=at)
         claimed = Job.objects.filter(free, pk=job_id).update(
             state="running",
@@ -189,7 +190,8 @@ def _claim(job_id: UUID, at: datetime) -> Run | None:
         Job.objects.filter(pk=job_id).update(attempts=job.attempts + 1)
         job.attempts += 1
     kind = _kinds.get(job.kind)
-    if kind is not None and job.attempts > kind.max_attempts + MAX_CRASHES:
+    # A polite retry ends in the queue; only a worker that died leaves its job running.
+    if is_orphan and kind is not None and job.attempts > kind.max_attempts + MAX_CRASHES:
         # Whatever kills its worker each time is not mended by killing another one.
         _end(Run(job, token), "needs_operator", error="It was started again and again and never ended.", finished_at=at)
         return None
