@@ -78,7 +78,7 @@ def import_bill(
     """
     check_staff(by, Permission.IMPORT_BILLS)
     Month.parse(charged_month)
-    digest = _digest(path)
+    digest = content_digest(path)
     with path.open("rb") as stream:
         bill = read_bill(stream, path.name)
         records = iter(bill)
@@ -129,7 +129,7 @@ def current_bills(period: BillingPeriod) -> QuerySet[BillImport]:
     )
 
 
-def _digest(path: Path) -> str:
+def content_digest(path: Path) -> str:
     """The SHA-256 of the unpacked content; empty where the file breaks off, which reading it then explains."""
     with path.open("rb") as stream:
         try:

@@ -15,6 +15,7 @@ from uuid import UUID
 import httpx
 from django.conf import settings
 
+from billing.bills import content_digest
 from billing.models import BillImport, BillingPeriod, Invoice, Payment, Pool
 from billing.payments import start_payment
 from consortium.kernel.clock import now
@@ -316,9 +317,7 @@ def _wish() -> HubWish:
 
 
 def _same(held: BillImport, path: Path) -> bool:
-    from billing.bills import _digest  # noqa: PLC0415
-
-    return held.content_sha256 == _digest(path)
+    return held.content_sha256 == content_digest(path)
 
 
 def _pay_on_page(url: str) -> None:
