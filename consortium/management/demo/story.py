@@ -147,13 +147,15 @@ class Story:
         return self.hub
 
     def _wait_healthy(self) -> None:
-        """After a restart the supervisor brings the hub back by itself."""
+        """After a restart the supervisor brings the hub back by itself; the meter may have missed it meanwhile."""
         driver, target = driver_for(self.hub.cluster), target_of(self.hub)
         for _ in self._patience("the hub does not get healthy; see logs/hubs.log in the home"):
             seen = driver.observe(target)
-            if seen.healthy:
+            with consortium_scope(Scope.COMMAND):
+                self.hub.refresh_from_db()
+            if seen.healthy and self.hub.unreachable_since is None:
                 return
-            self.say(f"hub is {seen.state}")
+            self.say(f"hub is {seen.state}" if not seen.healthy else "the meter has not seen the hub again yet")
 
     # --- Step 4b: a student ------------------------------------------------------------------------------------
 
