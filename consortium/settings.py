@@ -33,6 +33,9 @@ ALLOWED_HOSTS = _read.read(words, "ALLOWED_HOSTS", default=["localhost", "127.0.
 SAMPLE_INTERVAL_SECONDS = _read.read(
     positive, "SAMPLE_INTERVAL_SECONDS", default=60, why="seconds between meter samples"
 )
+WORK_CHECK_INTERVAL_SECONDS = _read.read(
+    positive, "WORK_CHECK_INTERVAL_SECONDS", default=300, why="seconds between visits of the synthetic user"
+)
 HUB_PYTHON = _read.read(
     Path, "HUB_PYTHON", default=BASE_DIR / ".venv-hub/bin/python", why="the interpreter of the local hubs"
 )

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from billing.urls import machine_patterns as billing_machines
 from billing.urls import page_patterns as billing_pages
-from consortium.views import dashboard, hub_request, machines, mailbox, public
+from consortium.views import dashboard, hub_request, machines, mailbox, public, status
 from members.urls import page_patterns as members_pages
 from provisioning.urls import page_patterns as provisioning_pages
 
@@ -29,7 +29,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *billing_machines,
     *i18n_patterns(
         path("", public.home, name="home"),
-        path("status/", public.status, name="status"),
+        path("status/", status.status, name="status"),
+        path("status/feed.atom", status.status_feed, name="status_feed"),
+        path("status/status.json", status.status_json, name="status_json"),
         path("privacy/", public.privacy, name="privacy"),
         path("mailbox/", mailbox.mailbox, name="mailbox"),
         path("dashboard/", dashboard.dashboard, name="dashboard"),

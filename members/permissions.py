@@ -25,6 +25,8 @@ class Permission(StrEnum):
     PAY_INVOICE = "pay_invoice"
     VIEW_PEOPLE = "view_people"
     MANAGE_PEOPLE = "manage_people"
+    VIEW_SERVICE_LEVEL = "view_service_level"
+    QUESTION_SERVICE_LEVEL = "question_service_level"
     VIEW_AGREEMENT = "view_agreement"
     SIGN_AGREEMENT = "sign_agreement"
     MANAGE_TOKENS = "manage_tokens"
@@ -44,18 +46,22 @@ ROLES: dict[Role, frozenset[Permission]] = {
         {
             P.VIEW_INSTITUTION, P.VIEW_HUBS, P.REQUEST_HUB, P.VIEW_USAGE, P.VIEW_COSTS, P.VIEW_INVOICES, P.PAY_INVOICE,
             P.VIEW_PEOPLE, P.MANAGE_PEOPLE, P.VIEW_AGREEMENT, P.SIGN_AGREEMENT, P.MANAGE_TOKENS,
+            P.VIEW_SERVICE_LEVEL, P.QUESTION_SERVICE_LEVEL,
         }
     ),
     Role.FINANCE: frozenset(
         {
             P.VIEW_INSTITUTION, P.VIEW_HUBS, P.VIEW_USAGE, P.VIEW_COSTS, P.VIEW_INVOICES, P.PAY_INVOICE, P.VIEW_PEOPLE,
-            P.VIEW_AGREEMENT,
+            P.VIEW_AGREEMENT, P.VIEW_SERVICE_LEVEL, P.QUESTION_SERVICE_LEVEL,
         }
     ),
     Role.TECHNICAL: frozenset(
-        {P.VIEW_INSTITUTION, P.VIEW_HUBS, P.REQUEST_HUB, P.VIEW_USAGE, P.VIEW_PEOPLE, P.VIEW_AGREEMENT, P.MANAGE_TOKENS}
+        {
+            P.VIEW_INSTITUTION, P.VIEW_HUBS, P.REQUEST_HUB, P.VIEW_USAGE, P.VIEW_PEOPLE, P.VIEW_AGREEMENT,
+            P.MANAGE_TOKENS, P.VIEW_SERVICE_LEVEL, P.QUESTION_SERVICE_LEVEL,
+        }
     ),
-    Role.VIEWER: frozenset({P.VIEW_INSTITUTION, P.VIEW_HUBS}),
+    Role.VIEWER: frozenset({P.VIEW_INSTITUTION, P.VIEW_HUBS, P.VIEW_SERVICE_LEVEL}),
 }  # fmt: skip
 STAFF_ROLES: dict[StaffRole, frozenset[Permission]] = {
     StaffRole.REVIEWER: frozenset({P.REVIEW_APPLICATIONS, P.COUNTERSIGN_AGREEMENT}),

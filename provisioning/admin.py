@@ -13,6 +13,7 @@ from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
 from members.permissions import Permission
 from members.staff_admin import Act, ActingAdmin, StaffAdmin, held_by
+from provisioning import admin_service
 from provisioning.models import Cluster, Environment, Hub, HubDay, HubRevision
 from provisioning.queries import health_of
 from provisioning.requests import approve_hub, decline_hub, retry_hub
@@ -180,3 +181,6 @@ class HubDayAdmin(StaffAdmin):
     list_select_related = ("hub", "institution")
     search_fields = ("hub__slug", "institution__name_en")
     date_hierarchy = "day"
+
+
+__all__ = ["admin_service"]

@@ -15,7 +15,7 @@ from consortium.models import AuditEvent
 from members.models import User
 from members.permissions import Permission
 from members.queries import owners_of, staff_with
-from provisioning.models import Hub
+from provisioning.models import Hub, StatementQuestion
 from provisioning.requests import reconcile_job
 
 
@@ -69,3 +69,27 @@ def mail_hub_failed(event: AuditEvent) -> None:
     reason = job.error if job else ""
     people = _who_asked(hub)
     _send(event, people, "provisioning_hub_failed", hub, "hub", hub.institution.slug, hub.slug, reason=reason, job=job)
+
+
+def _question(event: AuditEvent) -> StatementQuestion:
+    rows = StatementQuestion.objects.select_related("statement__hub__institution", "asked_by")
+    return rows.get(pk=UUID(event.object_id))
+
+
+@receiver("provisioning.mail_question")
+def mail_question(event: AuditEvent) -> None:
+    """Tell the operators that a university questions a result."""
+    row = _question(event)
+    people = staff_with(Permission.OPERATE_HUBS)
+    page = "admin:provisioning_statementquestion_change"
+    _send(event, people, "provisioning_question", row.statement.hub, page, row.pk, question=row)
+
+
+@receiver("provisioning.mail_answer")
+def mail_answer(event: AuditEvent) -> None:
+    """Tell whoever asked what the operators answer."""
+    row = _question(event)
+    hub = row.statement.hub
+    _send(
+        event, [row.asked_by], "provisioning_answer", hub, "service_level", hub.institution.slug, hub.slug, question=row
+    )

@@ -16,7 +16,7 @@ from consortium.kernel.errors import PortalError
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.keys import member_key
 from provisioning.drivers import driver_for, target_of
-from provisioning.gateways.base import GatewayError, ServerSample
+from provisioning.gateways.base import CHECK_USER, GatewayError, ServerSample
 from provisioning.models import Hub, Sample, SamplingRun
 from provisioning.pseudonyms import pseudonym
 from provisioning.rollups import metered_hubs, roll_day, roll_recent
@@ -60,7 +60,8 @@ def sample_all(*, at: datetime) -> list[SamplingRun]:
 
 def _look(hub: Hub) -> _Look:
     try:
-        return _Look(servers=driver_for(hub.cluster).sample(target_of(hub)))
+        servers = driver_for(hub.cluster).sample(target_of(hub))
+        return _Look(servers=[server for server in servers if server.user_name != CHECK_USER])
     except (GatewayError, PortalError) as error:
         return _Look(error=error.message)
     except Exception as error:

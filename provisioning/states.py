@@ -50,3 +50,50 @@ HUB = Machine(
         State("declined", "nobody", "You may request another.", "Vous pouvez en demander un autre."),
     ),
 )
+
+INCIDENT = Machine(
+    "provisioning.Incident.status",
+    "provisioning_incident",
+    "status",
+    (
+        State(
+            "investigating",
+            "operator",
+            "We look for the cause.",
+            "Nous cherchons la cause.",
+            ("identified", "monitoring", "resolved"),
+        ),
+        State(
+            "identified",
+            "operator",
+            "We know the cause and mend it.",
+            "Nous connaissons la cause et la corrigeons.",
+            ("monitoring", "resolved"),
+        ),
+        State(
+            "monitoring",
+            "operator",
+            "It is mended; we watch whether it stays so.",
+            "C'est réparé ; nous vérifions que cela tient.",
+            ("investigating", "resolved"),
+        ),
+        State("resolved", "nobody", "Nothing: it is over.", "Rien : c'est terminé."),
+    ),
+)
+
+QUESTION = Machine(
+    "provisioning.StatementQuestion.status",
+    "provisioning_statementquestion",
+    "status",
+    (
+        State(
+            "open",
+            "operator",
+            "The consortium looks at the evidence and answers.",
+            "Le consortium examine les preuves et répond.",
+            ("accepted", "declined"),
+        ),
+        State("accepted", "nobody", "The month was counted again.", "Le mois a été recompté."),
+        State("declined", "nobody", "The answer says why it stands.", "La réponse dit pourquoi le résultat demeure."),
+    ),
+)

@@ -2,12 +2,13 @@
 
 from django.urls import URLPattern, path
 
-from provisioning import views
+from provisioning import service_views, views
 
 page_patterns: list[URLPattern] = [
     path("i/<slug:slug>/hubs/<slug:hub_slug>/", views.hub, name="hub"),
     path("i/<slug:slug>/hubs/<slug:hub_slug>/progress/", views.hub_progress, name="hub_progress"),
     path("i/<slug:slug>/hubs/<slug:hub_slug>/retry/", views.hub_retry, name="hub_retry"),
+    path("i/<slug:slug>/hubs/<slug:hub_slug>/service/", service_views.service_level, name="service_level"),
     path("i/<slug:slug>/usage/", views.usage, name="usage"),
     path("i/<slug:slug>/usage/export.csv", views.usage_csv, name="usage_csv"),
 ]

@@ -142,6 +142,7 @@ class Home:
             "ALLOWED_HOSTS": f"{ports.LOOPBACK},localhost",
             "STRIPE_API_BASE": stripe_api_base,
             "SAMPLE_INTERVAL_SECONDS": str(sample_interval_seconds),
+            "WORK_CHECK_INTERVAL_SECONDS": str(sample_interval_seconds * 30 if demo else 300),
             "DEMO": "true" if demo else "false",
             "HUB_PYTHON": str(ROOT / ".venv-hub" / "bin" / "python"),
             "DJANGO_SETTINGS_MODULE": "consortium.settings",

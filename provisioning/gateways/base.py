@@ -6,12 +6,16 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from provisioning.specs import HubSpec
 
 StepReport = Callable[[str, str], None]
 """`progress(step, message)`: called as a step begins or changes; the message is for the person who watches."""
+
+
+# The synthetic user of every hub. It proves that people can work, and is never metered.
+CHECK_USER: Final = "portal-check"
 
 
 def no_progress(step: str, message: str) -> None:
@@ -139,4 +143,19 @@ class HubDriver(Protocol):
 
     def take_away(self, target: HubTarget, spec: HubSpec, *, into: Path) -> Path:
         """Writes a bundle from which the hub can be set up elsewhere, into the folder, and returns its path."""
+        ...
+
+
+@runtime_checkable
+class WorkProver(Protocol):
+    """A driver that can prove that people can work on a hub, not only that the hub answers."""
+
+    def prove(self, target: HubTarget, progress: StepReport = no_progress) -> None:
+        """Has the synthetic user sign in, start a server, write to its home and read it back, and stop the server.
+
+        `progress` is told each step as it begins: sign_in, start, write, stop.
+
+        Raises:
+            GatewayError: a step failed; the last step told is the one.
+        """
         ...

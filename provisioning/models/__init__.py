@@ -10,5 +10,30 @@ from provisioning.models.hubs import (
     Sample,
     SamplingRun,
 )
+from provisioning.models.service import (
+    Incident,
+    IncidentUpdate,
+    Maintenance,
+    ServiceDay,
+    ServiceStatement,
+    StatementQuestion,
+    WorkCheck,
+)
 
-__all__ = ["Cluster", "Environment", "Hub", "HubDay", "HubDayUser", "HubRevision", "Sample", "SamplingRun"]
+__all__ = [
+    "Cluster",
+    "Environment",
+    "Hub",
+    "HubDay",
+    "HubDayUser",
+    "HubRevision",
+    "Incident",
+    "IncidentUpdate",
+    "Maintenance",
+    "Sample",
+    "SamplingRun",
+    "ServiceDay",
+    "ServiceStatement",
+    "StatementQuestion",
+    "WorkCheck",
+]

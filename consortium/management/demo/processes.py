@@ -57,4 +57,5 @@ def all_processes(home: Path, port: int) -> list[ManagedProcess]:
         ManagedProcess(name="beat", argv=beat, cwd=here),
         ManagedProcess(name="sweeper", argv=_manage("sweeper"), cwd=here),
         ManagedProcess(name="meter", argv=_manage("meter"), cwd=here),
+        ManagedProcess(name="prover", argv=_manage("prover"), cwd=here),
     ]

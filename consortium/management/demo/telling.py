@@ -20,6 +20,7 @@ from consortium.management.demo.foundation import lay_foundation
 from consortium.management.demo.history import tell_history
 from consortium.management.demo.narrator import Narrator
 from consortium.management.demo.people import DemoPerson, make_people
+from consortium.management.demo.service import tell_service
 from consortium.management.demo.story import NEWCOMER, STUDENT, Story
 from consortium.models import Document
 from members.models import User
@@ -52,6 +53,7 @@ def tell(
             folder=home / "bills",
             say=narrator.say,
         )
+        tell_service(staff=users["staff"], months=months, at=now())
         narrator.say("waiting for the web server")
         supervisor.wait_ready("web")
         step.link = _url("home")

@@ -1,6 +1,6 @@
 """A person on a hub, with nothing but their own name and password: signs in, starts a server, works, stops it.
 
-Used by the demo, by tests and later by the synthetic user that proves a hub can be worked on.
+Used by the demo, by tests and by the synthetic user that proves a hub can be worked on.
 """
 
 import json
@@ -16,6 +16,7 @@ from provisioning.gateways.base import GatewayError, StepReport, no_progress
 from provisioning.gateways.jupyterhub.client import HubUnreachableError, checked
 
 TOKEN_SECONDS = 3600
+CHECK_FILE = "portal-check.txt"
 
 
 class SignInRefusedError(GatewayError):
@@ -99,6 +100,18 @@ class StudentSession:
     def server_answers(self) -> str:
         """Asks the server itself, through the proxy, for its version: it really runs."""
         return str(self._send("GET", f"/user/{quote(self._name)}/api").json()["version"])
+
+    def write_and_read_back(self) -> None:
+        """Writes a small file into the person's home through their server, and reads it again.
+
+        Raises:
+            ServerFailedError: what comes back is not what was written: the home is not to be relied on.
+        """
+        path = f"/user/{quote(self._name)}/api/contents/{CHECK_FILE}"
+        text = f"written by the portal's check, {time.time():.0f}\n"
+        self._send("PUT", path, json={"type": "file", "format": "text", "content": text})
+        if self._send("GET", path, params={"content": "1"}).json().get("content") != text:
+            raise ServerFailedError(self._name, "a file that was written to the home reads otherwise")
 
     def stop_server(self, *, wait_seconds: float = 60.0) -> None:
         """Stops the person's server and waits until the hub has forgotten it.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from provisioning.gateways.base import GatewayError
+from provisioning.gateways.base import CHECK_USER, GatewayError
 from provisioning.gateways.local.files import Desired, HubFolder, Secrets
 from provisioning.gateways.local.processes import HUB_MARK
 from provisioning.specs import METERING_SCOPES, LocalSignOn, render_values
@@ -47,6 +47,7 @@ def hub_settings(folder: HubFolder, desired: Desired, secrets: Secrets) -> dict[
     config = render_values(spec)["hub"]["config"]
     if isinstance(spec.sign_on, LocalSignOn):
         del config["JupyterHub"]
+        config["Authenticator"]["allowed_users"] = sorted({*config["Authenticator"]["allowed_users"], CHECK_USER})
     else:
         oauth = next(name for name in config if name.endswith("OAuthenticator"))
         config[oauth]["client_secret"] = secrets.client_secret

@@ -4,7 +4,7 @@ import hashlib
 import secrets as randomness
 from collections.abc import Iterable
 
-from provisioning.gateways.base import GatewayError
+from provisioning.gateways.base import CHECK_USER, GatewayError
 from provisioning.gateways.local.files import Account, HubFolder, Secrets, write_record
 from provisioning.specs import HubSpec, LocalSignOn
 
@@ -28,7 +28,7 @@ def prepare_secrets(folder: HubFolder, spec: HubSpec) -> Secrets:
     """
     stored = folder.secrets() or _new_secrets()
     if isinstance(spec.sign_on, LocalSignOn):
-        names = spec.sign_on.allowed_users | spec.sign_on.admins
+        names = spec.sign_on.allowed_users | spec.sign_on.admins | {CHECK_USER}
         wanted = stored.model_copy(update={"accounts": _accounts(names, stored)})
     elif stored.client_secret:
         wanted = stored

@@ -26,6 +26,7 @@ from provisioning.metering import roll_day, sample_all, sample_hub
 from provisioning.models import Hub, HubDay, HubDayUser, Sample, SamplingRun
 from provisioning.queries import health_of, month_use
 from provisioning.requests import approve_hub, reconcile_job, retry_hub
+from provisioning.service_level.proving import prove_hub
 from tests.cast import Cast, make_cast
 from tests.unit.provisioning.stories import WISH, requested_hub
 from tests.verification.local_hubs import LocalSite, local_site
@@ -185,6 +186,34 @@ def test_a_students_use_is_metered_under_a_pseudonym(cast: Cast, site: LocalSite
     assert (again.pk, again.server_seconds) == (first.pk, first.server_seconds)
     # The spec names whom an administrator lets in; nothing that the meter or anybody else wrote names them.
     assert STUDENT not in json.dumps(everything_stored("provisioning_hubrevision"))
+
+
+def test_the_synthetic_user_proves_that_people_can_work_and_is_not_metered(cast: Cast, site: LocalSite) -> None:
+    hub = provisioned(cast)
+    with metering():
+        visit = prove_hub(hub, at=now())
+    assert visit is not None
+    assert (visit.ok, visit.step, visit.error) == (True, "", "")
+    assert "portal-check.txt" in {path.name for path in site.root.glob(f"{SLUG}/run/home/portal-check/*")}
+    with consortium_scope(Scope.JOB):
+        assert SamplingRun.objects.filter(hub=hub, ok=True).exists()
+        assert not Sample.objects.filter(hub=hub).exists(), "the visit is nobody's use"
+
+
+def test_a_hub_that_cannot_start_servers_fails_its_proof_although_it_answers(cast: Cast, site: LocalSite) -> None:
+    hub = provisioned(cast)
+    homes = site.root / SLUG / "run" / "home"
+    aside = homes.with_name("home.aside")
+    homes.rename(aside)
+    homes.write_text("not a folder any more")
+    try:
+        visit = prove_hub(hub, at=now())
+        assert site.driver.observe(TARGET).healthy, "the hub itself notices nothing"
+    finally:
+        homes.unlink()
+        aside.rename(homes)
+    assert visit is not None
+    assert (visit.ok, visit.step) == (False, "start")
 
 
 def test_a_hub_that_is_gone_is_a_gap_and_never_zero(cast: Cast, site: LocalSite) -> None:

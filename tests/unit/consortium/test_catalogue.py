@@ -7,6 +7,8 @@ import pytest
 from babel.messages.catalog import Message
 from babel.messages.pofile import read_po
 
+from tests.unit.consortium.catalogue_messages import asked
+
 CATALOGUE = Path(__file__).resolve().parents[3] / "locale" / "fr" / "LC_MESSAGES" / "django.po"
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%[sd%]|<[^>]+>")
 
@@ -18,6 +20,11 @@ def words(text: str | tuple[str, ...] | list[str] | None) -> list[str]:
 def messages() -> list[Message]:
     with CATALOGUE.open("rb") as file:
         return [message for message in read_po(file) if message.id]
+
+
+def test_every_message_that_is_asked_for_is_in_the_catalogue() -> None:
+    known = {text for message in messages() for text in words(message.id)}
+    assert {message: where for message, where in asked().items() if message not in known} == {}
 
 
 def test_every_message_is_translated() -> None:

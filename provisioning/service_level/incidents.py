@@ -1,0 +1,122 @@
+"""What staff announce: maintenance ahead of time, and incidents as they go."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from consortium.kernel import audit
+from consortium.kernel.errors import Invalid
+from members.models import User
+from members.permissions import Permission, check_staff
+from provisioning.models import Cluster, Hub, Incident, IncidentUpdate, Maintenance
+from provisioning.states import INCIDENT
+
+
+@transaction.atomic
+def announce_maintenance(
+    *,
+    cluster: Cluster | None,
+    title_en: str,
+    title_fr: str,
+    text_en: str,
+    text_fr: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    by: User,
+    at: datetime,
+) -> Maintenance:
+    """Will announce work on a cluster, or on all: excluded from the service level if it begins 72 hours from now.
+
+    Raises Forbidden, Invalid for an end before the beginning, or a beginning in the past.
+    """
+    check_staff(by, Permission.OPERATE_HUBS)
+    if ends_at <= starts_at:
+        raise Invalid(_("The work must end after it begins."), field="ends_at")
+    if starts_at < at:
+        raise Invalid(_("Work that has begun already is an incident, not maintenance."), field="starts_at")
+    row = Maintenance.objects.create(
+        cluster=cluster,
+        title_en=title_en,
+        title_fr=title_fr,
+        text_en=text_en,
+        text_fr=text_fr,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        announced_at=at,
+    )
+    audit.record("provisioning.maintenance_announced", row, by=by, at=at, institution_id=None)
+    return row
+
+
+@transaction.atomic
+def cancel_maintenance(row: Maintenance, *, by: User, at: datetime) -> None:
+    """Will call the work off; it is then excluded from nothing. Raises Forbidden, Invalid once it has begun."""
+    check_staff(by, Permission.OPERATE_HUBS)
+    if at >= row.starts_at:
+        raise Invalid(_("This work has begun or is over; it cannot be called off."))
+    if not Maintenance.objects.filter(pk=row.pk, cancelled_at=None).update(cancelled_at=at):
+        raise Invalid(_("This work was called off already."))
+    row.cancelled_at = at
+    audit.record("provisioning.maintenance_cancelled", row, by=by, at=at, institution_id=None)
+
+
+@transaction.atomic
+def open_incident(
+    *,
+    title_en: str,
+    title_fr: str,
+    text_en: str,
+    text_fr: str,
+    hub_slugs: Sequence[str],
+    started_at: datetime,
+    excluded_as: str = "",
+    by: User,
+    at: datetime,
+) -> Incident:
+    """Will tell everybody of an incident on these hubs, or on all when none is named. Raises Forbidden, Invalid."""
+    check_staff(by, Permission.OPERATE_HUBS)
+    unknown = set(hub_slugs) - set(Hub.objects.filter(slug__in=hub_slugs).values_list("slug", flat=True))
+    if unknown:
+        raise Invalid(_("There is no hub %(slug)s.") % {"slug": ", ".join(sorted(unknown))}, field="hub_slugs")
+    if started_at > at:
+        raise Invalid(_("An incident cannot begin in the future."), field="started_at")
+    incident = Incident.objects.create(
+        title_en=title_en,
+        title_fr=title_fr,
+        hub_slugs=sorted(hub_slugs),
+        started_at=started_at,
+        excluded_as=excluded_as,
+    )
+    _tell(incident, text_en=text_en, text_fr=text_fr, by=by, at=at)
+    audit.record("provisioning.incident_opened", incident, by=by, at=at, institution_id=None)
+    return incident
+
+
+@transaction.atomic
+def update_incident(incident: Incident, *, status: str, text_en: str, text_fr: str, by: User, at: datetime) -> None:
+    """Will say how it stands; `resolved` ends it now. Raises Forbidden, TransitionRefused."""
+    check_staff(by, Permission.OPERATE_HUBS)
+    before = incident.status
+    if status != before:
+        values = {"resolved_at": at} if status == "resolved" else {}
+        INCIDENT.move(incident, status, **values)
+    _tell(incident, text_en=text_en, text_fr=text_fr, by=by, at=at)
+    audit.record(
+        "provisioning.incident_updated",
+        incident,
+        by=by,
+        at=at,
+        institution_id=None,
+        before={"status": before},
+        after={"status": status},
+    )
+
+
+def _tell(incident: Incident, *, text_en: str, text_fr: str, by: User, at: datetime) -> None:
+    if not (text_en.strip() and text_fr.strip()):
+        raise Invalid(_("Write it in both languages: people read the status page in either."), field="text_en")
+    IncidentUpdate.objects.create(
+        incident=incident, status=incident.status, text_en=text_en.strip(), text_fr=text_fr.strip(), author=by, at=at
+    )
