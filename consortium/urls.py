@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from billing.urls import machine_patterns as billing_machines
 from billing.urls import page_patterns as billing_pages
-from consortium.views import dashboard, hub_request, machines, mailbox, public, status
+from consortium.views import dashboard, hub_change, hub_request, machines, mailbox, public, status
 from members.urls import page_patterns as members_pages
 from provisioning.urls import page_patterns as provisioning_pages
 
@@ -37,6 +37,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
         path("dashboard/", dashboard.dashboard, name="dashboard"),
         path("i/<slug:slug>/", dashboard.institution, name="institution"),
         path("i/<slug:slug>/hubs/request/", hub_request.hub_request, name="hub_request"),
+        path("i/<slug:slug>/hubs/<slug:hub_slug>/change/", hub_change.hub_change, name="hub_change"),
+        path("i/<slug:slug>/hubs/<slug:hub_slug>/retire/", hub_change.hub_retire, name="hub_retire"),
+        path(
+            "i/<slug:slug>/hubs/<slug:hub_slug>/revisions/<int:generation>/",
+            hub_change.hub_roll_back,
+            name="hub_roll_back",
+        ),
+        path("i/<slug:slug>/hubs/<slug:hub_slug>/documents/<uuid:pk>/", hub_change.hub_document, name="hub_document"),
         *members_pages,
         *provisioning_pages,
         *billing_pages,

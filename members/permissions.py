@@ -19,6 +19,7 @@ class Permission(StrEnum):
     VIEW_INSTITUTION = "view_institution"
     VIEW_HUBS = "view_hubs"
     REQUEST_HUB = "request_hub"
+    RETIRE_HUB = "retire_hub"
     VIEW_USAGE = "view_usage"
     VIEW_COSTS = "view_costs"
     VIEW_INVOICES = "view_invoices"
@@ -46,7 +47,7 @@ ROLES: dict[Role, frozenset[Permission]] = {
         {
             P.VIEW_INSTITUTION, P.VIEW_HUBS, P.REQUEST_HUB, P.VIEW_USAGE, P.VIEW_COSTS, P.VIEW_INVOICES, P.PAY_INVOICE,
             P.VIEW_PEOPLE, P.MANAGE_PEOPLE, P.VIEW_AGREEMENT, P.SIGN_AGREEMENT, P.MANAGE_TOKENS,
-            P.VIEW_SERVICE_LEVEL, P.QUESTION_SERVICE_LEVEL,
+            P.VIEW_SERVICE_LEVEL, P.QUESTION_SERVICE_LEVEL, P.RETIRE_HUB,
         }
     ),
     Role.FINANCE: frozenset(

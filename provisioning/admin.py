@@ -14,6 +14,7 @@ from consortium.kernel.errors import PortalError
 from members.permissions import Permission
 from members.staff_admin import Act, ActingAdmin, StaffAdmin, held_by
 from provisioning import admin_service
+from provisioning.admin_life import LIFE_ACTS
 from provisioning.models import Cluster, Environment, Hub, HubDay, HubRevision
 from provisioning.queries import health_of
 from provisioning.requests import approve_hub, decline_hub, retry_hub
@@ -61,7 +62,7 @@ class RevisionInline(admin.TabularInline):  # type: ignore[type-arg] # generic t
 class HubAdmin(ActingAdmin):
     """Every hub with its health and whether it is behind its newest revision."""
 
-    list_display = ("slug", "institution", "cluster", "status", "health", "drift", "version", "requested_at")
+    list_display = ("slug", "institution", "cluster", "status", "health", "equals_spec", "version", "requested_at")
     list_filter = ("status", "cluster", ("unreachable_since", admin.EmptyFieldListFilter))
     list_select_related = ("institution", "cluster")
     search_fields = ("slug", "name", "institution__name_en", "institution__name_fr")
@@ -99,6 +100,7 @@ class HubAdmin(ActingAdmin):
             states=("failed", "provisioning", "updating"),
             permission=Permission.OPERATE_HUBS,
         ),
+        *LIFE_ACTS,
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Hub]:
@@ -120,10 +122,10 @@ class HubAdmin(ActingAdmin):
         return words[seen.state] + since
 
     @admin.display(description=gettext_lazy("equals its spec"), boolean=True)
-    def drift(self, hub: Hub) -> bool:
-        """Whether what was last made is what is wanted; a cross when it is not."""
+    def equals_spec(self, hub: Hub) -> bool:
+        """Whether what was last made is what is wanted, and was found so; a cross when it is not."""
         wanted = getattr(hub, "wanted_hash", None)
-        return hub.observed_spec_hash == wanted and hub.observed_generation == hub.generation
+        return hub.observed_spec_hash == wanted and hub.observed_generation == hub.generation and not hub.drift
 
     @admin.action(description=gettext_lazy("Approve and set up"), permissions=["operate"])
     def approve(self, request: HttpRequest, queryset: QuerySet[Hub]) -> None:

@@ -11,10 +11,11 @@ from django.utils import translation
 from consortium.kernel import mail
 from consortium.kernel.language import bilingual
 from consortium.kernel.outbox import receiver
-from consortium.models import AuditEvent
+from consortium.models import AuditEvent, Job
 from members.models import User
 from members.permissions import Permission
 from members.queries import owners_of, staff_with
+from provisioning.lifecycle import SUSPEND
 from provisioning.models import Hub, StatementQuestion
 from provisioning.requests import reconcile_job
 
@@ -69,6 +70,24 @@ def mail_hub_failed(event: AuditEvent) -> None:
     reason = job.error if job else ""
     people = _who_asked(hub)
     _send(event, people, "provisioning_hub_failed", hub, "hub", hub.institution.slug, hub.slug, reason=reason, job=job)
+
+
+@receiver("provisioning.mail_hub_suspended")
+def mail_hub_suspended(event: AuditEvent) -> None:
+    """Tell the owners that nobody can work on the hub, and why."""
+    hub = _hub(event)
+    job = Job.objects.filter(kind=SUSPEND, unique_key__startswith=f"{hub.pk}:").order_by("-created_at").first()
+    reason = job.arguments.get("reason", "") if job else ""
+    people = list(owners_of(hub.institution_id))
+    _send(event, people, "provisioning_hub_suspended", hub, "hub", hub.institution.slug, hub.slug, reason=reason)
+
+
+@receiver("provisioning.mail_hub_retired")
+def mail_hub_retired(event: AuditEvent) -> None:
+    """Tell the owners that it is gone, and where their export is."""
+    hub = _hub(event)
+    people = list(owners_of(hub.institution_id))
+    _send(event, people, "provisioning_hub_retired", hub, "hub", hub.institution.slug, hub.slug)
 
 
 def _question(event: AuditEvent) -> StatementQuestion:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from consortium.kernel.charts import Chart
 from consortium.kernel.periods import local_date
+from consortium.models import Document
 from provisioning.charts import hours_by_day
 from provisioning.models import Environment, Hub, HubRevision
 from provisioning.queries import DayUse, Health, HubUse, day_series, environment_of, health_of, use_between
@@ -82,6 +83,13 @@ def hub_view(hub: Hub, *, with_use: bool, at: datetime) -> HubView:
         revisions=_revisions(hub, revisions),
         may_open=bool(hub.url) and hub.status in {"running", "updating", "degraded"},
     )
+
+
+def taken_away(hub: Hub) -> tuple[Document, ...]:
+    """Will return what was exported of the hub when it was retired, and its certificates."""
+    kinds = ("take_away", "homes", "decommission_certificate")
+    rows = Document.objects.filter(subject_type="provisioning.Hub", subject_id=str(hub.pk), kind__in=kinds)
+    return tuple(rows.order_by("kind", "language"))
 
 
 def status_words(status: str) -> str:

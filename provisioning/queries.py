@@ -11,11 +11,11 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count, F, OuterRef, QuerySet, Sum
 
 from consortium.kernel.periods import Month, day_period
 from members.models import Institution
-from provisioning.models import Environment, Hub, HubDay, HubDayUser
+from provisioning.models import Environment, Hub, HubDay, HubDayUser, HubHold
 
 # A hub that was seen healthy within so many planned looks is healthy; later than that nobody knows.
 FRESH_LOOKS = 3
@@ -113,8 +113,13 @@ def months_with_use(institution_id: UUID) -> tuple[Month, ...]:
 
 
 def hub_of(institution: Institution, slug: str) -> Hub | None:
-    """Will return the institution's hub of that slug with its cluster, if there is one."""
-    return Hub.objects.filter(institution=institution, slug=slug).select_related("cluster", "requested_by").first()
+    """Will return the institution's hub of that slug with its cluster and its open hold, if there is one.
+
+    The hold stands on the row as `hold_reason` and `held_until`, which may have run out.
+    """
+    hold = HubHold.objects.filter(hub=OuterRef("pk"), released_at=None)
+    hubs = Hub.objects.annotate(hold_reason=hold.values("reason")[:1], held_until=hold.values("until")[:1])
+    return hubs.filter(institution=institution, slug=slug).select_related("cluster", "requested_by").first()
 
 
 def environment_of(key: str) -> Environment | None:

@@ -16,18 +16,15 @@ from consortium.kernel.crash import crash_point
 from consortium.kernel.errors import PortalError
 from consortium.kernel.jobs import NeedsOperator, RetryLater, Run, job_kind
 from consortium.kernel.tenancy import Scope, consortium_scope
-from provisioning.drivers import driver_for, target_of, why_not_ready
+from provisioning.drivers import target_of
 from provisioning.gateways.base import GatewayError, HubDriver, Observed, StaleGenerationError
 from provisioning.models import Hub
+from provisioning.patience import MAX_ATTEMPTS, RETRY_SECONDS, keep_asking, ready_driver, tries_left, wait_for_hold
 from provisioning.progress import RECONCILE_STEPS
 from provisioning.requests import RECONCILE, check_room, spec_of
 from provisioning.specs import HubSpec, spec_hash
 from provisioning.states import HUB
 
-# After so many starts the work stops trying by itself and asks a person. One start waits for at most a minute.
-MAX_ATTEMPTS = 12
-WAIT_SECONDS = 60.0
-RETRY_SECONDS = 3.0
 _STEPS = tuple(RECONCILE_STEPS)
 _BEGIN = {"approved": "provisioning", "running": "updating", "degraded": "updating"}
 # What the driver calls its steps, as steps of this work.
@@ -68,6 +65,7 @@ def reconcile_hub(run: Run) -> dict[str, Any]:
 
     Raises RetryLater while the outside is not ready, NeedsOperator when that took too long, ProvisioningFailed.
     """
+    wait_for_hold(UUID(run.arguments["hub"]))
     hub = _begin(UUID(run.arguments["hub"]), int(run.arguments["generation"]), at=now())
     if hub is None:
         return {"left": True}
@@ -125,22 +123,12 @@ def _spec(hub: Hub) -> HubSpec:
 def _reserve(hub: Hub) -> HubDriver:
     with consortium_scope(Scope.JOB):
         check_room(hub)
-    driver = driver_for(hub.cluster)
-    if reason := why_not_ready(hub.cluster):
-        raise RetryLater(reason, seconds=RETRY_SECONDS)
-    return driver
+    return ready_driver(hub)
 
 
 def _ensure(run: Run, hub: Hub, driver: HubDriver, spec: HubSpec, steps: _Steps) -> Observed:
-    """Ask the driver until the hub is as wanted, with a sign of life at each return, for a minute at most."""
-    begun = now()
-    while True:
-        try:
-            return driver.ensure(target_of(hub), spec, steps.of_driver)
-        except GatewayError as error:
-            run.heartbeat()
-            if error.permanent or (now() - begun).total_seconds() > WAIT_SECONDS or why_not_ready(hub.cluster):
-                raise
+    """Ask the driver until the hub is as wanted."""
+    return keep_asking(run, hub, lambda: driver.ensure(target_of(hub), spec, steps.of_driver))
 
 
 def _verify(hub: Hub, driver: HubDriver, spec: HubSpec, observed: Observed) -> None:
@@ -166,7 +154,7 @@ def _ending(run: Run, hub: Hub, error: Exception) -> Exception:
     """How this start ends: again later, or, written to the hub, failed at the step that the job row shows."""
     is_final = not isinstance(error, RetryLater) and getattr(error, "permanent", True)
     message = str(getattr(error, "message", error))
-    if not is_final and run.job.attempts < MAX_ATTEMPTS:
+    if tries_left(run, error):
         return RetryLater(message, seconds=RETRY_SECONDS)
     with consortium_scope(Scope.JOB):
         failed = Hub.objects.get(pk=hub.pk)
@@ -198,6 +186,7 @@ def _settle(hub: Hub, observed: Observed, *, at: datetime) -> None:
             observed_spec_hash=observed.spec_hash,
             healthy_at=at,
             unreachable_since=None,
+            drift=[],
             running_at=row.running_at or at,
         )
         _record(

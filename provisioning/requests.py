@@ -19,6 +19,7 @@ from consortium.kernel.errors import Invalid, PortalError
 from consortium.models import Job
 from members.models import Institution, User
 from members.permissions import Permission, check_at, check_staff
+from provisioning.holds import refuse_held
 from provisioning.models import Cluster, Environment, Hub, HubRevision
 from provisioning.progress import RECONCILE_STEPS
 from provisioning.specs import HubSpec, LocalSignOn, Size, spec_hash
@@ -208,10 +209,22 @@ def decline_hub(hub: Hub, *, reason: str, by: User, at: datetime) -> None:
 def revise_hub(hub: Hub, *, spec: HubSpec, note: str, by: User, at: datetime) -> Job:
     """Will write a new revision of a hub and want it made so; the newest revision wins, whatever was under way.
 
-    The caller has checked the entitlements. Raises Forbidden, and SpecInvalid for another slug or a hub that is not set
-    up.
+    The caller has checked the entitlements. Raises Forbidden, HubHeld, and SpecInvalid for another slug, for a spec
+    equal to the newest one, or for a hub that is not set up.
     """
     check_at(by, Permission.REQUEST_HUB, hub.institution_id)
+    refuse_held(hub, at=at)
+    if spec_hash(spec) == hub.revisions.get(generation=hub.generation).spec_hash:
+        raise SpecInvalid(_("Nothing would change: the hub is wanted so already."))
+    return write_next_revision(hub, spec=spec, note=note, by=by, at=at)
+
+
+@transaction.atomic
+def write_next_revision(hub: Hub, *, spec: HubSpec, note: str, by: User, at: datetime) -> Job:
+    """Will write the next revision, whose author's right the caller has checked, and want it made so.
+
+    Raises SpecInvalid for another slug or a hub that is not set up.
+    """
     locked = Hub.objects.select_for_update().get(pk=hub.pk)
     if spec.slug != locked.slug:
         raise SpecInvalid(_("A hub keeps its short name: it is the address of its people's files."), field="slug")
@@ -253,7 +266,7 @@ def retry_hub(hub: Hub, *, by: User, at: datetime) -> Job:
 
 def reconcile_job(hub: Hub) -> Job | None:
     """Will return the work on the hub's current generation, if it was ever wanted."""
-    return Job.objects.filter(kind=RECONCILE, unique_key=_job_key(hub)).first()
+    return Job.objects.filter(kind=RECONCILE, unique_key=job_key(hub)).first()
 
 
 def check_room(hub: Hub) -> None:
@@ -294,7 +307,7 @@ def _write_revision(hub: Hub, spec: HubSpec, *, by: User, at: datetime, note: st
 def _want_reconciled(hub: Hub, *, at: datetime) -> Job:
     return jobs.enqueue(
         RECONCILE,
-        key=_job_key(hub),
+        key=job_key(hub),
         at=at,
         institution_id=hub.institution_id,
         arguments={"hub": str(hub.pk), "generation": hub.generation},
@@ -302,7 +315,8 @@ def _want_reconciled(hub: Hub, *, at: datetime) -> Job:
     )
 
 
-def _job_key(hub: Hub) -> str:
+def job_key(hub: Hub) -> str:
+    """The key of the work on the hub's current generation."""
     return f"{hub.pk}:{hub.generation}"
 
 

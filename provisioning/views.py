@@ -1,5 +1,6 @@
 """The pages of hubs: one hub, how far its making is, and the use of all of an institution's hubs."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -15,12 +16,17 @@ from consortium.kernel.periods import Month, local_date
 from members.permissions import Permission
 from members.web import MemberRequest, institution_page
 from provisioning.exports import usage_csv as write_usage_csv
-from provisioning.hub_page import hub_view
+from provisioning.hub_page import hub_view, taken_away
+from provisioning.lifecycle import work_on
 from provisioning.models import Hub
 from provisioning.progress import progress_panel
 from provisioning.queries import hub_of, month_use, months_with_use
 from provisioning.requests import reconcile_job, retry_hub
+from provisioning.states import HUB
 from provisioning.usage_page import UsageView, usage_view
+
+# States in which a new revision may be written.
+CHANGEABLE = ("running", "degraded", "failed", "updating")
 
 
 @require_safe
@@ -29,11 +35,23 @@ def hub(request: MemberRequest, hub_slug: str) -> HttpResponse:
     """Show one hub; while it is made, its progress stands first."""
     at = now()
     row = _hub(request, hub_slug)
-    job = reconcile_job(row)
+    job, act = work_on(row)
     view = hub_view(row, with_use=Permission.VIEW_USAGE in request.permissions, at=at)
     is_made = row.observed_generation == row.generation and row.status != "failed"
     panel = progress_panel(row, job, at=at) if job is not None and not is_made else None
-    context = _context(request, row) | {"view": view, "panel": panel}
+    held_until: datetime | None = getattr(row, "held_until", None)
+    may_end = Permission.RETIRE_HUB in request.permissions
+    context = _context(request, row) | {
+        "view": view,
+        "panel": panel,
+        "act": act,
+        "is_held": held_until is not None and held_until > at,
+        "may_change": Permission.REQUEST_HUB in request.permissions and row.status in CHANGEABLE,
+        "may_retire": may_end and HUB.allows(row.status, "retiring"),
+        "taken_away": taken_away(row)
+        if row.status == "retired" and Permission.RETIRE_HUB in request.permissions
+        else (),
+    }
     return render(request, "provisioning/hub.html", context)
 
 

@@ -40,11 +40,15 @@ class LeaseLost(Exception):
 
 
 class RetryLater(Exception):
-    """The outside world is not ready; the job goes back to the queue and runs again after `seconds`."""
+    """The outside world is not ready; the job goes back to the queue and runs again after `seconds`.
 
-    def __init__(self, message: str, *, seconds: float) -> None:
+    `counts` is false where waiting is what a person asked for, and so no failed attempt.
+    """
+
+    def __init__(self, message: str, *, seconds: float, counts: bool = True) -> None:
         super().__init__(message)
         self.seconds = seconds
+        self.counts = counts
 
 
 class NeedsOperator(PortalError):
@@ -237,7 +241,9 @@ def _outcome(run: Run, kind: Kind) -> Any:
     except LeaseLost:
         log.warning("job.lease_lost", job=str(run.job.pk))
     except RetryLater as later:
-        _end(run, "queued", run_after=now() + timedelta(seconds=later.seconds), error=str(later))
+        attempts = run.job.attempts if later.counts else run.job.attempts - 1
+        after = now() + timedelta(seconds=later.seconds)
+        _end(run, "queued", run_after=after, error=str(later), attempts=attempts)
     except PortalError as refused:
         state = "needs_operator" if isinstance(refused, NeedsOperator) else "failed"
         _end(run, state, error=refused.message, finished_at=now())

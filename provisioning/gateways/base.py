@@ -147,6 +147,18 @@ class HubDriver(Protocol):
 
 
 @runtime_checkable
+class HomeExporter(Protocol):
+    """A driver that can hand out its people's files."""
+
+    def export_homes(self, target: HubTarget, *, into: Path) -> Path:
+        """Writes `<slug>-homes.tar.gz` with every home and a SHA256SUMS of all files; returns its path.
+
+        Stop the hub first where files must not change meanwhile. Raises GatewayError.
+        """
+        ...
+
+
+@runtime_checkable
 class WorkProver(Protocol):
     """A driver that can prove that people can work on a hub, not only that the hub answers."""
 

@@ -1,5 +1,6 @@
 """Hubs: the catalogue, the clusters, each hub with its revisions, what its meter saw, how well it kept its promise."""
 
+from provisioning.models.holds import HubHold
 from provisioning.models.hubs import (
     Cluster,
     Environment,
@@ -26,6 +27,7 @@ __all__ = [
     "Hub",
     "HubDay",
     "HubDayUser",
+    "HubHold",
     "HubRevision",
     "Incident",
     "IncidentUpdate",

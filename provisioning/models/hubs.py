@@ -70,6 +70,8 @@ class Hub(Row):
     version = models.CharField(max_length=40, blank=True, default="")
     healthy_at = models.DateTimeField(null=True, blank=True)
     unreachable_since = models.DateTimeField(null=True, blank=True)
+    drift = models.JSONField("where it differs from its spec", default=list, blank=True)
+    drift_seen_at = models.DateTimeField(null=True, blank=True)
     requested_by = models.ForeignKey(User, models.PROTECT, null=True)
     requested_at = models.DateTimeField()
     running_at = models.DateTimeField(null=True, blank=True)

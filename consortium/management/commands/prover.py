@@ -1,4 +1,4 @@
-"""The prover: a process of its own that has a synthetic user work on every hub, and counts the service of each day."""
+"""The prover: a process of its own that has a synthetic user work on every hub, and compares it with its spec."""
 
 import signal
 import threading
@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
 from consortium.kernel.clock import now
+from provisioning.drift import look_for_drift
 from provisioning.service_level.days import count_recent
 from provisioning.service_level.proving import prove_all
 from provisioning.service_level.statements import make_due_statements
@@ -18,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class Command(BaseCommand):
-    """Visits all running hubs each WORK_CHECK_INTERVAL_SECONDS; then counts days, and the months that are over."""
+    """Visits all running hubs each WORK_CHECK_INTERVAL_SECONDS; then counts days and months, and looks for drift."""
 
     help = "Runs for ever: proves that people can work on every running hub, once per WORK_CHECK_INTERVAL_SECONDS."
 
@@ -31,7 +32,7 @@ class Command(BaseCommand):
         while not stop.wait(max(0.0, due - time.monotonic())):
             due = max(due + interval, time.monotonic())
             close_old_connections()
-            for duty in (prove_all, count_recent, make_due_statements):
+            for duty in (prove_all, count_recent, make_due_statements, look_for_drift):
                 try:
                     duty(at=now())
                 except Exception:

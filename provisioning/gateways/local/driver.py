@@ -28,6 +28,7 @@ from provisioning.gateways.jupyterhub.student import StudentSession
 from provisioning.gateways.local.bundle import write_bundle
 from provisioning.gateways.local.drift import differences
 from provisioning.gateways.local.files import Desired, HubFolder, Ports, Seen, Wish, is_supervised, write_record
+from provisioning.gateways.local.homes import pack_homes
 from provisioning.gateways.local.ports import choose_ports, is_free
 from provisioning.gateways.local.secret_store import prepare_secrets, store_client_secret
 from provisioning.specs import HubSpec, spec_hash
@@ -183,6 +184,13 @@ class LocalDriver:
         if self._folder(target).desired() is None:
             raise UnknownHubError(target.slug)
         return write_bundle(spec, into=into)
+
+    def export_homes(self, target: HubTarget, *, into: Path) -> Path:
+        """See HomeExporter.export_homes."""
+        folder = self._folder(target)
+        if folder.desired() is None:
+            raise UnknownHubError(target.slug)
+        return pack_homes(folder.homes, slug=target.slug, into=into)
 
     def passwords(self, target: HubTarget) -> dict[str, str]:
         """Names and passwords of a hub that keeps its own accounts: for the demo's closing table."""

@@ -1,7 +1,9 @@
 """One real JupyterHub, made by the job, cut off in the middle, metered while a student works, and gone silent."""
 
+import io
 import json
 import signal
+import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -14,18 +16,20 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from consortium.kernel import crash, jobs, outbox
+from consortium.kernel import crash, documents, jobs, outbox
 from consortium.kernel.clock import now
 from consortium.kernel.periods import Month, local_date
 from consortium.kernel.tenancy import Scope, consortium_scope
-from consortium.models import AuditEvent, Job, OutgoingMail
+from consortium.models import AuditEvent, Document, Job, OutgoingMail
 from members.keys import make_member_key
+from provisioning.drift import look_for_drift, repair_hub
 from provisioning.gateways.base import HubTarget
 from provisioning.gateways.jupyterhub.student import StudentSession
+from provisioning.lifecycle import resume_hub, retire_hub, suspend_hub
 from provisioning.metering import roll_day, sample_all, sample_hub
 from provisioning.models import Hub, HubDay, HubDayUser, Sample, SamplingRun
 from provisioning.queries import health_of, month_use
-from provisioning.requests import approve_hub, reconcile_job, retry_hub
+from provisioning.requests import approve_hub, reconcile_job, retry_hub, revise_hub, spec_of
 from provisioning.service_level.proving import prove_hub
 from tests.cast import Cast, make_cast
 from tests.unit.provisioning.stories import WISH, requested_hub
@@ -253,3 +257,54 @@ def test_without_a_supervisor_the_work_waits_and_then_asks_an_operator(
         retry_hub(hub, by=cast.staff, at=now())
     assert job_of(hub).state == "queued"
     assert isinstance(waiting.created_at, datetime)
+
+
+def ended(job: Job) -> Job:
+    run_again_and_again(job)
+    with consortium_scope(Scope.JOB):
+        return Job.objects.get(pk=job.pk)
+
+
+def test_a_hub_is_suspended_woken_changed_rolled_back_repaired_and_retired(cast: Cast, site: LocalSite) -> None:
+    hub = provisioned(cast)
+    with consortium_scope(Scope.STAFF):
+        job = suspend_hub(hub, reason="The bill", by=cast.staff, at=now())
+    assert (ended(job).state, fresh(hub).status) == ("succeeded", "suspended")
+    assert site.driver.observe(TARGET).state == "suspended"
+    with consortium_scope(Scope.STAFF):
+        job = resume_hub(fresh(hub), by=cast.staff, at=now())
+    assert (ended(job).state, fresh(hub).status) == ("succeeded", "running")
+
+    with consortium_scope(Scope.STAFF):
+        first = spec_of(hub.revisions.get())
+        larger = first.model_copy(update={"max_servers": 7})
+        revise_hub(hub, spec=larger, note="More", by=cast.technical, at=now())
+        revise_hub(hub, spec=first, note="Back", by=cast.technical, at=now())
+    ended(job_of(hub))
+    assert fresh(hub).observed_generation == 3
+
+    config = site.root / SLUG / "run" / "config.json"
+    config.write_text(config.read_text().replace('"max_servers": ', '"max_servers": 9'))
+    assert look_for_drift(at=now()) == 1
+    with consortium_scope(Scope.STAFF):
+        row = Hub.objects.get(pk=hub.pk)
+        repair_hub(row, by=cast.staff, at=now())
+    ended(job_of(fresh(hub)))
+    assert (look_for_drift(at=now()), fresh(hub).observed_generation, fresh(hub).drift) == (0, 4, [])
+
+    with consortium_scope(Scope.STAFF):
+        job = retire_hub(fresh(hub), reason="We run it ourselves", by=cast.owner, at=now())
+    for point in ("retire.exported", "retire.destroyed", "retire.certified"):
+        crash.arm(point)
+        with pytest.raises(crash.SimulatedCrash):
+            jobs.run(job.pk)
+        crash.disarm()
+        lease_runs_out(job)
+    assert (ended(job).state, fresh(hub).status) == ("succeeded", "retired")
+    assert not list((site.root / SLUG).glob("run/*"))
+    with consortium_scope(Scope.STAFF):
+        kept = {row.kind: row for row in Document.objects.filter(subject_id=str(hub.pk))}
+        homes = documents.read(kept["homes"])
+    assert set(kept) == {"take_away", "homes", "decommission_certificate"}
+    with tarfile.open(fileobj=io.BytesIO(homes)) as archive:
+        assert f"{SLUG}/SHA256SUMS" in archive.getnames()

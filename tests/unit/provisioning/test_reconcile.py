@@ -54,9 +54,9 @@ class Place:
 
 def answers(monkeypatch: pytest.MonkeyPatch, error: GatewayError) -> Place:
     place = Place(error)
-    monkeypatch.setattr("provisioning.reconcile.driver_for", lambda _: place)
-    monkeypatch.setattr("provisioning.reconcile.why_not_ready", lambda _: "")
-    monkeypatch.setattr("provisioning.reconcile.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("provisioning.patience.driver_for", lambda _: place)
+    monkeypatch.setattr("provisioning.patience.why_not_ready", lambda _: "")
+    monkeypatch.setattr("provisioning.patience.WAIT_SECONDS", 0.0)
     return place
 
 

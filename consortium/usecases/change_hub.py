@@ -1,0 +1,60 @@
+"""Changing a hub that exists: the agreement still decides what is covered, then provisioning writes the revision."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from consortium.kernel.errors import Invalid
+from consortium.models import Job
+from members.entitlements import check_hub, entitlements
+from members.models import Institution, User
+from provisioning.models import Hub, HubRevision
+from provisioning.requests import HubWish, revise_hub, spec_of
+from provisioning.specs import HubSpec
+
+MIB = 1024 * 1024
+
+
+@transaction.atomic
+def change_hub(hub: Hub, *, wish: HubWish, by: User, at: datetime) -> Job:
+    """Will want the hub as the wish says, keeping what the wish does not speak of.
+
+    Raises NoAgreement, EntitlementExceeded and what provisioning.requests raises. Needs the institution's scope.
+    """
+    now_spec = _newest(hub)
+    wanted = wish.spec(slug=hub.slug)
+    asked = ("display_name", "environment", "image", "default_url", "size", "max_servers", "expected_users", "sign_on")
+    spec = now_spec.model_copy(update={name: getattr(wanted, name) for name in asked})
+    return _revise(hub, spec, note="", by=by, at=at)
+
+
+@transaction.atomic
+def roll_back(hub: Hub, *, generation: int, by: User, at: datetime) -> Job:
+    """Will want the hub as an earlier revision said, as a new revision.
+
+    Raises Invalid where there is no such revision, and what `change_hub` raises. Needs the institution's scope.
+    """
+    revision = HubRevision.objects.filter(hub=hub, generation=generation).first()
+    if revision is None or generation == hub.generation:
+        raise Invalid(_("There is no earlier revision %(number)d of this hub.") % {"number": generation})
+    return _revise(hub, spec_of(revision), note=_("Back to revision %d") % generation, by=by, at=at)
+
+
+def _newest(hub: Hub) -> HubSpec:
+    return spec_of(HubRevision.objects.get(hub=hub, generation=hub.generation))
+
+
+def _revise(hub: Hub, spec: HubSpec, *, note: str, by: User, at: datetime) -> Job:
+    Institution.objects.select_for_update(no_key=True).get(pk=hub.institution_id)
+    entitlement = entitlements(hub.institution_id, at=at)
+    others = Hub.objects.filter(institution_id=hub.institution_id).exclude(status__in=["retired", "declined"])
+    check_hub(
+        entitlement,
+        environment=spec.environment,
+        memory_bytes=spec.size.memory_limit_mib * MIB,
+        max_servers=spec.max_servers,
+        region=hub.cluster.region,
+        existing=others.exclude(pk=hub.pk).count(),
+    )
+    return revise_hub(hub, spec=spec, note=note, by=by, at=at)

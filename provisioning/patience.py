@@ -1,0 +1,61 @@
+"""How a job waits for a driver: again and again with signs of life, then later, then not without a person."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from consortium.kernel.clock import now
+from consortium.kernel.jobs import RetryLater, Run
+from consortium.kernel.tenancy import Scope, consortium_scope
+from provisioning.drivers import driver_for, why_not_ready
+from provisioning.gateways.base import GatewayError, HubDriver, StaleGenerationError
+from provisioning.holds import hold_on
+from provisioning.models import Hub
+
+# After so many starts the work stops trying by itself and asks a person. One start waits for at most a minute.
+MAX_ATTEMPTS = 12
+WAIT_SECONDS = 60.0
+RETRY_SECONDS = 3.0
+HOLD_SECONDS = 10.0
+
+
+def ready_driver(hub: Hub) -> HubDriver:
+    """Will return the driver of the hub's cluster. Raises DriverMissing, and RetryLater while the place is away."""
+    driver = driver_for(hub.cluster)
+    if reason := why_not_ready(hub.cluster):
+        raise RetryLater(reason, seconds=RETRY_SECONDS)
+    return driver
+
+
+def keep_asking[T](run: Run, hub: Hub, ask: Callable[[], T]) -> T:
+    """Will call `ask` until it succeeds, with a sign of life at each return, for a minute at most.
+
+    Raises the last GatewayError: a permanent one, one after a minute, or one of a place that went away.
+    """
+    begun = now()
+    while True:
+        try:
+            return ask()
+        except StaleGenerationError:
+            raise
+        except GatewayError as error:
+            run.heartbeat()
+            if error.permanent or (now() - begun).total_seconds() > WAIT_SECONDS or why_not_ready(hub.cluster):
+                raise
+
+
+def wait_for_hold(hub_id: UUID) -> None:
+    """Will leave the hub alone while an operator holds it: raises RetryLater, which counts as no attempt."""
+    with consortium_scope(Scope.JOB):
+        hold = hold_on(Hub(pk=hub_id), at=now())
+    if hold is not None:
+        text = _("An operator holds this hub until %(until)s UTC: %(reason)s")
+        words = text % {"until": f"{hold.until:%Y-%m-%d %H:%M}", "reason": hold.reason}
+        raise RetryLater(words, seconds=HOLD_SECONDS, counts=False)
+
+
+def tries_left(run: Run, error: Exception) -> bool:
+    """Whether the same work may be started again by itself after this error."""
+    is_final = not isinstance(error, RetryLater) and getattr(error, "permanent", True)
+    return not is_final and run.job.attempts < MAX_ATTEMPTS
