@@ -188,7 +188,7 @@ def current_pack(*, on: date) -> list[PackEntry]:
     """Return the pack as it is on a day: the newest version of each document that has one. Opens its own scope."""
     current = DiligenceDocument.objects.filter(status="current")
     newest = DiligenceVersion.objects.filter(document__in=current).select_related("document")
-    versions = list(newest.order_by("document", "-number").distinct("document"))
+    versions = list(newest.order_by("document_id", "-number").distinct("document_id"))
     files: dict[str, dict[str, Document]] = {}
     with consortium_scope(Scope.PUBLIC):
         for stored in _files([str(version.pk) for version in versions]):

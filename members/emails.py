@@ -73,7 +73,7 @@ def mail_review(event: AuditEvent) -> None:
 def mail_question(event: AuditEvent) -> None:
     """Tell the applicant what the reviewer asks."""
     row = _application(event)
-    question = row.notes.filter(kind="question", at__lte=event.at).order_by("at", "id").last()
+    question = row.notes.filter(pk=event.after["note"]).first()
     text = question.text if question else ""
     _send(event, [row.applicant], "members_question", "application", row.pk, institution=row.institution, text=text)
 

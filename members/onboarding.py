@@ -182,7 +182,7 @@ def ask_applicant(application: Application, *, text: str, by: User, at: datetime
     else:
         APPLICATION.move(application, "questioned")
     note = _add_note(application, "question", text, by, at)
-    _record(application, "questioned", before, by, at, deliver_to=("members.mail_question",))
+    _record(application, "questioned", before, by, at, deliver_to=("members.mail_question",), note=note)
     return note
 
 
@@ -321,7 +321,11 @@ def _record(
     *,
     deliver_to: tuple[str, ...] = (),
     reason: str = "",
+    note: ApplicationNote | None = None,
 ) -> None:
+    after: dict[str, audit.Fact] = {"status": application.status}
+    if note is not None:
+        after["note"] = note.pk
     audit.record(
         f"members.application_{what}",
         application,
@@ -329,7 +333,7 @@ def _record(
         at=at,
         institution_id=application.institution_id,
         before={"status": before},
-        after={"status": application.status},
+        after=after,
         reason=reason,
         deliver_to=deliver_to,
     )

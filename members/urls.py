@@ -7,7 +7,7 @@ from members.views import application, applying, diligence, institution
 page_patterns: list[URLPattern | URLResolver] = [
     path("apply/", applying.apply, name="apply"),
     path("apply/unlisted/", applying.apply_unlisted, name="apply_unlisted"),
-    path("apply/access/", applying.access_request, name="access_request"),
+    path("apply/<slug:slug>/access/", applying.access_request, name="access_request"),
     path("applications/<uuid:pk>/", application.application, name="application"),
     path("applications/<uuid:pk>/answers/", application.application_form, name="application_form"),
     path("applications/<uuid:pk>/answers/<slug:key>/", application.application_section, name="application_section"),

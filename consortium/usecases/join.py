@@ -8,7 +8,7 @@ from billing.accounts import Payer, open_billing_account
 from billing.models import BillingAccount
 from members.agreements import countersign_agreement
 from members.answers import postal_address
-from members.models import Agreement, Application, User
+from members.models import Agreement, Application, Institution, User
 from members.schedule import Schedule
 
 
@@ -24,7 +24,7 @@ def countersign(agreement: Agreement, *, name: str, title: str, by: User, at: da
     payer = Payer(
         name=(application.legal_name if application else "") or institution.name_en,
         address=_address_for_invoices(application) or institution.city,
-        province=(application.province if application else "") or institution.province,
+        province=_province(application, institution),
         country=application.country if application else institution.country,
         email=application.finance_email if application else "",
         currency=agreement.currency,
@@ -39,3 +39,10 @@ def _address_for_invoices(application: Application | None) -> str:
     if application is None:
         return ""
     return application.finance_address or postal_address(application)
+
+
+def _province(application: Application | None, institution: Institution) -> str:
+    """Where the sales taxes are those of: what the application says, else where the institution is."""
+    if application is None or (not application.province and application.country == institution.country):
+        return institution.province
+    return application.province

@@ -99,11 +99,11 @@ def _apply_for_unlisted(form: UnlistedForm, user: User) -> Application:
 
 @require_POST
 @login_required
-def access_request(request: HttpRequest) -> HttpResponse:
+def access_request(request: HttpRequest, slug: str) -> HttpResponse:
     """Ask the owners of a member for a seat."""
     assert isinstance(request.user, User)  # noqa: S101 - login_required
     with consortium_scope(Scope.APPLICANT):
-        institution = Institution.objects.filter(slug=request.POST.get("institution", ""), confirmed=True).first()
+        institution = Institution.objects.filter(slug=slug, confirmed=True).first()
         if institution is None:
             raise Http404
         try:
