@@ -50,7 +50,7 @@ PASTS = (
     Past("mun", 16_000, 12),
 )
 # Codes that name a province and no street: the demonstration claims nothing of where a university stands.
-POSTAL_CODES = {"BC": "V0A 0A0", "QC": "G0A 0A0", "NS": "B0A 0A0", "NL": "A0A 0A0", "ON": "K0A 0A0"}
+POSTAL_CODES = {"BC": "V0A 0A0", "QC": "G0A 0A0", "NS": "B0A 0A0", "NL": "A0A 0A0", "ON": "K0A 0A0", "SK": "S0A 0A0"}
 HISTORY_ACCOUNT = "demonstration-cloud"
 
 
@@ -84,7 +84,15 @@ def apply_for(
 ) -> Agreement:
     """Apply and be approved; returns the agreement that is offered. Needs a consortium scope."""
     application = start_application(institution=institution, by=owner, at=at)
-    values: dict[str, object] = {
+    values = answers_of(institution, owner=owner, fte=fte, language=language, address=address)
+    save_application(application, values=values, by=owner, at=at)
+    submit_application(application, by=owner, at=at)
+    return approve_application(application, starts_on=starts_on, by=staff, at=at)
+
+
+def answers_of(institution: Institution, *, owner: User, fte: int, language: str, address: str) -> dict[str, object]:
+    """The answers of a demonstration university: a complete application that claims nothing of the real one."""
+    return {
         "legal_name": institution.name_fr if language == "fr" else institution.name_en,
         "address": address,
         "city": institution.city,
@@ -104,9 +112,6 @@ def apply_for(
         "purpose": "Teaching and research with Jupyter notebooks across all faculties.",
         "language": language,
     }
-    save_application(application, values=values, by=owner, at=at)
-    submit_application(application, by=owner, at=at)
-    return approve_application(application, starts_on=starts_on, by=staff, at=at)
 
 
 def address_of(institution: Institution) -> str:
