@@ -7,15 +7,11 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from consortium.kernel.clock import now
 from consortium.kernel.formats import money_text
-from consortium.kernel.periods import local_date
-from members import agreements, onboarding
+from members import admin_applications, admin_diligence, agreements
 from members.models import (
     Agreement,
     AgreementTemplate,
-    Application,
-    ApplicationNote,
     BankDetails,
     Institution,
     Issuer,
@@ -27,8 +23,10 @@ from members.models import (
     User,
 )
 from members.permissions import Permission
-from members.schedule import Schedule, ScheduleTemplate
+from members.schedule import Schedule
 from members.staff_admin import Act, ActingAdmin, StaffAdmin
+
+__all__ = ["admin_applications", "admin_diligence"]  # imported for their registrations
 
 
 class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg] # generic to the type checker alone
@@ -50,24 +48,10 @@ class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg] # generic t
         return True
 
 
-class TextForm(forms.Form):
-    """What staff write to the applicant, or among themselves."""
-
-    text = forms.CharField(max_length=5_000, widget=forms.Textarea(attrs={"rows": 6}))
-
-
 class ReasonForm(forms.Form):
     """Why."""
 
     reason = forms.CharField(max_length=5_000, widget=forms.Textarea(attrs={"rows": 6}))
-
-
-class ApproveForm(forms.Form):
-    """The first day of the agreement."""
-
-    starts_on = forms.DateField(
-        label="First day of the agreement", widget=forms.DateInput(attrs={"type": "date"}), initial=lambda: now().date()
-    )
 
 
 class CountersignForm(forms.Form):
@@ -75,87 +59,6 @@ class CountersignForm(forms.Form):
 
     name = forms.CharField(label="Your name", max_length=200)
     title = forms.CharField(label="Your title", max_length=200)
-
-
-class NoteInline(ReadOnlyInline):
-    """The conversation about an application."""
-
-    model = ApplicationNote
-    fields = ("at", "kind", "author", "text")
-
-
-def preview_approval(row: Application) -> list[tuple[str, object]]:
-    """What the agreement will say, before it is drafted."""
-    try:
-        template = onboarding.newest_template(row.currency)
-    except onboarding.NoTemplate as error:
-        return [("Template", error.message)]
-    schedule = ScheduleTemplate.parse(template.schedule).for_institution(fte=row.fte or 0, po_required=row.po_required)
-    owners = row.applicant.email
-    host, domain = owners.rpartition("@")[2].lower(), row.institution.domain.lower()
-    same = bool(domain) and (host == domain or host.endswith(f".{domain}"))
-    return [
-        ("Template", template),
-        ("Tier", schedule.tier_name_en),
-        ("Yearly dues", money_text(schedule.dues, schedule.currency, language="en", code=True)),
-        ("Hubs", schedule.entitlements.hubs),
-        ("Owner", owners),
-        ("The owner's address is of the university's domain", "yes" if same else "NO: verify the person first"),
-        ("Today there", local_date(now(), row.institution.zone)),
-    ]
-
-
-@admin.register(Application)
-class ApplicationAdmin(ActingAdmin):
-    """The queue of the reviewers."""
-
-    list_display = ("institution", "status", "applicant", "fte", "currency", "submitted_at")
-    list_filter = ("status", "currency", "language")
-    search_fields = ("institution__name_en", "institution__name_fr", "applicant__email", "legal_name")
-    list_select_related = ("institution", "applicant")
-    date_hierarchy = "created_at"
-    ordering = ("-submitted_at",)
-    inlines = (NoteInline,)
-    acts = (
-        Act(
-            name="approve",
-            label="Approve",
-            explain="The applicant becomes the owner of a joining member, and this agreement is offered for signature.",
-            form=ApproveForm,
-            run=onboarding.approve_application,
-            states=("submitted",),
-            permission=Permission.REVIEW_APPLICATIONS,
-            preview=preview_approval,
-        ),
-        Act(
-            name="ask",
-            label="Ask a question",
-            explain="The applicant gets your question by mail; the application waits for the answer.",
-            form=TextForm,
-            run=onboarding.ask_applicant,
-            states=("submitted",),
-            permission=Permission.REVIEW_APPLICATIONS,
-        ),
-        Act(
-            name="note",
-            label="Add a note",
-            explain="Only staff read it.",
-            form=TextForm,
-            run=onboarding.add_internal_note,
-            states=("submitted", "questioned", "approved", "declined"),
-            permission=Permission.REVIEW_APPLICATIONS,
-        ),
-        Act(
-            name="decline",
-            label="Decline",
-            explain="The applicant gets your reason by mail. The university may apply again.",
-            form=ReasonForm,
-            run=onboarding.decline_application,
-            states=("submitted",),
-            permission=Permission.REVIEW_APPLICATIONS,
-            danger=True,
-        ),
-    )
 
 
 class SignatureInline(ReadOnlyInline):
@@ -231,7 +134,8 @@ class InstitutionAdmin(StaffAdmin):
 
     editor = Permission.REVIEW_APPLICATIONS
     list_display = ("name_en", "slug", "city", "province", "zone", "domain")
-    list_filter = ("province", "language")
+    list_filter = ("confirmed", "province", "language")
+    readonly_fields = ("confirmed",)
     search_fields = ("name_en", "name_fr", "city", "domain", "slug", "ror")
 
 

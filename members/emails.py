@@ -12,7 +12,8 @@ from consortium.kernel import mail
 from consortium.kernel.language import bilingual
 from consortium.kernel.outbox import receiver
 from consortium.models import AuditEvent
-from members.models import Agreement, Application, Seat, User
+from members.models import AccessRequest, Agreement, Application, Seat, User
+from members.nominees import Nominee, account_of, nominees_of
 from members.permissions import Permission
 from members.queries import owners_of, role_words, staff_with
 
@@ -72,7 +73,7 @@ def mail_review(event: AuditEvent) -> None:
 def mail_question(event: AuditEvent) -> None:
     """Tell the applicant what the reviewer asks."""
     row = _application(event)
-    question = row.notes.filter(kind="question", at__lte=event.at).last()
+    question = row.notes.filter(pk=event.after["note"]).first()
     text = question.text if question else ""
     _send(event, [row.applicant], "members_question", "application", row.pk, institution=row.institution, text=text)
 
@@ -89,6 +90,70 @@ def mail_declined(event: AuditEvent) -> None:
         row.pk,
         institution=row.institution,
         reason=row.decision_reason,
+    )
+
+
+@receiver("members.mail_approved")
+def mail_approved(event: AuditEvent) -> None:
+    """Tell the applicant that the university is accepted, and what comes next."""
+    row = _application(event)
+    _send(event, [row.applicant], "members_approved", "application", row.pk, institution=row.institution)
+
+
+@receiver("members.mail_nominees")
+def mail_nominees(event: AuditEvent) -> None:
+    """Tell every named administrator, the applicant aside, in the language of the account or of the application."""
+    row = _application(event)
+    for nominee in nominees_of(row):
+        if nominee.email != row.applicant.email.lower():
+            _tell_nominee(event, row, nominee)
+
+
+def _tell_nominee(event: AuditEvent, row: Application, nominee: Nominee) -> None:
+    account = account_of(nominee)
+    language = account.language if account else row.language
+    with translation.override(language):
+        route = reverse("institution", args=[row.institution.slug]) if account else reverse("account_signup")
+        role = role_words(nominee.role)
+    mail.compose(
+        event,
+        recipient=nominee.email,
+        template="members_nominee",
+        language=language,
+        context={
+            "name": nominee.name,
+            "role": role,
+            "has_account": account is not None,
+            "university": bilingual(row.institution, "name", language),
+            "applicant": str(row.applicant),
+            "email": nominee.email,
+            "url": settings.PUBLIC_URL + route,
+        },
+        at=event.at,
+    )
+
+
+@receiver("members.mail_withdrawn")
+def mail_withdrawn(event: AuditEvent) -> None:
+    """Tell the reviewers that they need not read on."""
+    row = _application(event)
+    people = staff_with(Permission.REVIEW_APPLICATIONS)
+    _send(event, people, "members_withdrawn", "admin:members_application_change", row.pk, institution=row.institution)
+
+
+@receiver("members.mail_access")
+def mail_access(event: AuditEvent) -> None:
+    """Tell a member's owners who asks for a seat; the asker never learns who they are."""
+    row = AccessRequest.objects.select_related("institution", "user").get(pk=UUID(event.object_id))
+    _send(
+        event,
+        owners_of(row.institution_id),
+        "members_access",
+        "people",
+        row.institution.slug,
+        institution=row.institution,
+        asker=str(row.user),
+        email=row.user.email,
     )
 
 

@@ -1,22 +1,15 @@
 """Forms of the app's pages: they read and check single values; rules live in the functions the views call."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from consortium.kernel.errors import PortalError
-from members.models import Application
-from members.onboarding import ANSWERS, REQUIRED
 from members.permissions import Permission
 from members.roles import Role
-
-if TYPE_CHECKING:
-    ApplicationModelForm = forms.ModelForm[Application]
-else:  # generic to the type checker alone
-    ApplicationModelForm = forms.ModelForm
 
 LONG = 5_000
 
@@ -33,58 +26,6 @@ TOKEN_PERMISSIONS: Mapping[Permission, Promise] = {
 def show_refusal(form: forms.BaseForm, error: PortalError) -> None:
     """Show what a domain function refused where the person can mend it."""
     form.add_error(error.field if error.field in form.fields else None, error.message)
-
-
-class ApplicationForm(ApplicationModelForm):
-    """What the university says of itself. With `complete` false, gaps are allowed: a draft is being saved."""
-
-    class Meta:
-        model = Application
-        fields = ANSWERS
-        labels = {
-            "legal_name": _("Legal name of the university"),
-            "address": _("Postal address for contracts"),
-            "fte": _("Students (full-time equivalent)"),
-            "signatory_name": _("Who signs the agreement: name"),
-            "signatory_title": _("Who signs the agreement: title"),
-            "signatory_email": _("Who signs the agreement: e-mail"),
-            "finance_email": _("E-mail of accounts payable"),
-            "technical_email": _("E-mail of the technical contact"),
-            "privacy_email": _("E-mail of the privacy office"),
-            "purpose": _("What the hubs will be used for"),
-            "po_required": _("Our invoices need a purchase order"),
-            "currency": _("Currency of the invoices"),
-            "language": _("Language of the agreement and the invoices"),
-        }
-        help_texts = {
-            "legal_name": _("As it stands in the charter or act."),
-            "fte": _("It decides the tier of the dues."),
-            "signatory_title": _("For example Vice-President, Information Technology."),
-            "finance_email": _("Invoices go here."),
-            "purpose": _("Courses, research, workshops: a few sentences."),
-        }
-
-    def __init__(self, *args: Any, complete: bool = True, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["currency"] = forms.ChoiceField(
-            label=self.fields["currency"].label,
-            choices=[("CAD", _("Canadian dollars (CAD)")), ("USD", _("US dollars (USD)"))],
-        )
-        # A number input forgets what is no number; what was typed must stay to be mended.
-        self.fields["fte"].widget = forms.TextInput(attrs={"inputmode": "numeric"})
-        for name in ("address", "purpose"):
-            self.fields[name] = forms.CharField(
-                label=self.fields[name].label,
-                help_text=self.fields[name].help_text,
-                max_length=LONG,
-                widget=forms.Textarea(attrs={"rows": 4}),
-            )
-        self.require(complete=complete)
-
-    def require(self, *, complete: bool) -> None:
-        """Demand every answer, or none."""
-        for name in REQUIRED:
-            self.fields[name].required = complete
 
 
 class TextForm(forms.Form):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -11,7 +11,10 @@ from django.utils.translation import gettext as _
 from consortium.kernel import audit
 from consortium.kernel.audit import System
 from consortium.kernel.errors import Forbidden, Invalid, PortalError
+from consortium.kernel.states import TransitionRefused
+from members.access import AlreadyMember, member_of_hosts
 from members.agreements import draft_agreement, offer_agreement
+from members.answers import ANSWERS, missing_answers
 from members.models import (
     Agreement,
     AgreementTemplate,
@@ -22,35 +25,14 @@ from members.models import (
     Seat,
     User,
 )
+from members.nominees import clean_nominees, seat_nominees
 from members.permissions import Permission, check_staff
 from members.roles import Role
 from members.schedule import ScheduleTemplate
 from members.states import APPLICATION
 
-# What the applicant writes, in the order of the form; what may be left empty is not in REQUIRED.
-ANSWERS: Final = (
-    "legal_name",
-    "address",
-    "fte",
-    "signatory_name",
-    "signatory_title",
-    "signatory_email",
-    "finance_email",
-    "technical_email",
-    "privacy_email",
-    "purpose",
-    "po_required",
-    "currency",
-    "language",
-)
-REQUIRED: Final = tuple(name for name in ANSWERS if name != "po_required")
 OPEN: Final = ("draft", "submitted", "questioned")
-
-
-class AlreadyMember(PortalError):
-    """The institution has joined already."""
-
-    code = "already_member"
+OPEN_AT_MOST: Final = 3
 
 
 class AlreadyApplying(PortalError):
@@ -67,6 +49,12 @@ class ApplicationIncomplete(Invalid):
     def __init__(self, missing: tuple[str, ...]) -> None:
         super().__init__(_("Some answers are missing. Complete them, then submit."), field=missing[0])
         self.missing = missing
+
+
+class InstitutionUnconfirmed(PortalError):
+    """An applicant wrote the institution's entry of the directory, and nobody has confirmed it."""
+
+    code = "institution_unconfirmed"
 
 
 class NoTemplate(PortalError):
@@ -102,13 +90,16 @@ def start_application(*, institution: Institution, by: User, at: datetime) -> Ap
     return existing
 
 
+def refuse_many_drafts(user: User) -> None:
+    """Raise Invalid when the person has several open applications: each may put an entry into the directory."""
+    if Application.objects.filter(applicant=user, status__in=OPEN).count() >= OPEN_AT_MOST:
+        raise Invalid(_("You have several open applications. Finish or withdraw one first."))
+
+
 def refuse_member(institution: Institution) -> None:
     """Raise AlreadyMember when the institution has a membership, whose owners are the ones to ask."""
     if Membership.objects.filter(institution=institution).exists():
-        raise AlreadyMember(
-            _("%(university)s is a member already. Ask one of its owners to give you a seat.")
-            % {"university": institution.name}
-        )
+        raise AlreadyMember(institution)
 
 
 @transaction.atomic
@@ -119,29 +110,41 @@ def save_application(application: Application, *, values: Mapping[str, object], 
         raise Invalid(f"An application has no answer {min(unknown)!r}.")
     if application.status not in ("draft", "questioned"):
         raise Invalid(_("The application was submitted; its answers are fixed now."))
-    for name, value in values.items():
-        setattr(application, name, value)
+    changed = {name: value for name, value in values.items() if getattr(application, name) != value}
+    _check_answers(application, changed)
+    rows = Application.objects.filter(pk=application.pk, status=application.status)
+    if changed and not rows.update(**{name: getattr(application, name) for name in changed}):
+        raise Invalid(_("The application was submitted; its answers are fixed now."))
+    if changed:
+        audit.record(
+            "members.application_saved",
+            application,
+            by=by,
+            at=at,
+            institution_id=application.institution_id,
+            after={"answers": len(changed)},
+        )
+
+
+def _check_answers(application: Application, changed: Mapping[str, Any]) -> None:
+    """Put the answers into the application. Raises Invalid, which names the first that cannot be one."""
+    if "administrators" in changed:
+        changed = {**changed, "administrators": clean_nominees(changed["administrators"])}
+    if "email_domains" in changed and (member := member_of_hosts(map(str, changed["email_domains"]))):
+        raise AlreadyMember(member, field="email_domains")
+    kept = {name: getattr(application, name) for name in changed}
+    _put(application, changed)
     try:
-        application.clean_fields(exclude={field.name for field in Application._meta.fields} - set(values))  # noqa: SLF001
+        application.clean_fields(exclude={field.name for field in Application._meta.fields} - set(changed))  # noqa: SLF001
     except ValidationError as error:
+        _put(application, kept)
         name, messages = next(iter(error.message_dict.items()))
         raise Invalid(messages[0], field=name) from error
-    rows = Application.objects.filter(pk=application.pk, status=application.status)
-    if values and not rows.update(**{name: getattr(application, name) for name in values}):
-        raise Invalid(_("The application was submitted; its answers are fixed now."))
-    audit.record(
-        "members.application_saved",
-        application,
-        by=by,
-        at=at,
-        institution_id=application.institution_id,
-        after={"answers": len(values)},
-    )
 
 
-def missing_answers(application: Application) -> tuple[str, ...]:
-    """Name the answers that are still empty, in the order of the form."""
-    return tuple(name for name in REQUIRED if getattr(application, name) in ("", None))
+def _put(application: Application, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(application, name, value)
 
 
 @transaction.atomic
@@ -162,17 +165,24 @@ def withdraw_application(application: Application, *, by: User, at: datetime) ->
     _check_applicant(application, by)
     before = application.status
     APPLICATION.move(application, "withdrawn", decided_at=at)
-    _record(application, "withdrawn", before, by, at)
+    # Reviewers have never heard of a draft.
+    receivers = () if before == "draft" else ("members.mail_withdrawn",)
+    _record(application, "withdrawn", before, by, at, deliver_to=receivers)
 
 
 @transaction.atomic
 def ask_applicant(application: Application, *, text: str, by: User, at: datetime) -> ApplicationNote:
-    """Put a question; the application waits for its answer."""
+    """Put a question, or one more before the first is answered; the application waits for the answer."""
     check_staff(by, Permission.REVIEW_APPLICATIONS)
-    note = _add_note(application, "question", text, by, at)
     before = application.status
-    APPLICATION.move(application, "questioned")
-    _record(application, "questioned", before, by, at, deliver_to=("members.mail_question",))
+    if before == "questioned":
+        # Locked, so that an answer on its way cannot leave a question that nobody waits for.
+        if not Application.objects.select_for_update().filter(pk=application.pk, status=before).exists():
+            raise TransitionRefused(_("The applicant has just answered. Reload, then ask again."))
+    else:
+        APPLICATION.move(application, "questioned")
+    note = _add_note(application, "question", text, by, at)
+    _record(application, "questioned", before, by, at, deliver_to=("members.mail_question",), note=note)
     return note
 
 
@@ -213,38 +223,29 @@ def decline_application(application: Application, *, reason: str, by: User, at: 
 
 
 @transaction.atomic
-def approve_application(application: Application, *, starts_on: date, by: User | System, at: datetime) -> Agreement:
+def approve_application(
+    application: Application, *, starts_on: date, negotiate: bool = False, by: User | System, at: datetime
+) -> Agreement:
     """Accept the institution: a joining membership, the applicant as its owner, an agreement offered for signature.
 
-    The agreement comes from the newest template in the currency of the application. Raises Forbidden,
-    TransitionRefused, AlreadyMember, NoTemplate.
+    The agreement comes from the newest template in the currency of the application; with `negotiate` it stays the
+    consortium's draft. Named administrators whose address has a confirmed account get their seats; all are told.
+    Raises Forbidden, TransitionRefused, AlreadyMember, InstitutionUnconfirmed, NoTemplate.
     """
     check_staff(by, Permission.REVIEW_APPLICATIONS)
     refuse_member(application.institution)
+    if not Institution.objects.filter(pk=application.institution_id, confirmed=True).exists():
+        raise InstitutionUnconfirmed(
+            _("The applicant wrote this institution's entry. Check and confirm it first, then approve.")
+        )
     if missing := missing_answers(application):
         raise ApplicationIncomplete(missing)
     template = newest_template(application.currency)
-    fte = application.fte or 0
     before = application.status
     APPLICATION.move(application, "approved", decided_at=at)
-    tier = ScheduleTemplate.parse(template.schedule).tier_for(fte)
-    membership = Membership.objects.create(institution=application.institution, tier=tier.code, fte=fte)
-    Seat.objects.create(
-        institution=application.institution,
-        user=application.applicant,
-        role=Role.OWNER,
-        source="application",
-        created_at=at,
-    )
-    _record(application, "approved", before, by, at)
-    audit.record(
-        "members.membership_begun",
-        membership,
-        by=by,
-        at=at,
-        institution_id=application.institution_id,
-        after={"tier": tier.code},
-    )
+    seat_nominees(application, by=by, at=at)
+    _record(application, "approved", before, by, at, deliver_to=("members.mail_approved", "members.mail_nominees"))
+    fte = _begin_membership(application, template, by, at)
     agreement = draft_agreement(
         institution=application.institution,
         template=template,
@@ -254,8 +255,32 @@ def approve_application(application: Application, *, starts_on: date, by: User |
         by=by,
         at=at,
     )
-    offer_agreement(agreement, by=by, at=at)
+    if not negotiate:
+        offer_agreement(agreement, by=by, at=at)
     return agreement
+
+
+def _begin_membership(application: Application, template: AgreementTemplate, by: User | System, at: datetime) -> int:
+    """Make the joining membership, with the tier of its size, and its first owner; returns the students (FTE)."""
+    fte = application.fte or 0
+    tier = ScheduleTemplate.parse(template.schedule).tier_for(fte)
+    membership = Membership.objects.create(institution=application.institution, tier=tier.code, fte=fte)
+    Seat.objects.create(
+        institution=application.institution,
+        user=application.applicant,
+        role=Role.OWNER,
+        source="application",
+        created_at=at,
+    )
+    audit.record(
+        "members.membership_begun",
+        membership,
+        by=by,
+        at=at,
+        institution_id=application.institution_id,
+        after={"tier": tier.code},
+    )
+    return fte
 
 
 def newest_template(currency: str) -> AgreementTemplate:
@@ -296,7 +321,11 @@ def _record(
     *,
     deliver_to: tuple[str, ...] = (),
     reason: str = "",
+    note: ApplicationNote | None = None,
 ) -> None:
+    after: dict[str, audit.Fact] = {"status": application.status}
+    if note is not None:
+        after["note"] = note.pk
     audit.record(
         f"members.application_{what}",
         application,
@@ -304,7 +333,7 @@ def _record(
         at=at,
         institution_id=application.institution_id,
         before={"status": before},
-        after={"status": application.status},
+        after=after,
         reason=reason,
         deliver_to=deliver_to,
     )

@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from consortium.kernel.language import bilingual
-from members.models import Agreement, Application, Institution, Membership, Seat, User
+from members.models import Agreement, Application, Institution, Membership, Seat, Signature, User
 from members.permissions import MFA_ROLES, STAFF_ROLES, Permission
 from members.roles import Role
 from members.states import AGREEMENT, APPLICATION
@@ -113,8 +113,11 @@ def standing(row: Application | Agreement) -> Standing:
 
 
 def search_institutions(text: str, *, limit: int = 50) -> list[Institution]:
-    """Find universities by name in either language, city or domain; each has `is_member`. Needs a consortium scope."""
-    found = Institution.objects.all()
+    """Find universities by name in either language, city, domain or ROR id; each has `is_member`.
+
+    Those that no reviewer has confirmed are not found. Needs a consortium scope.
+    """
+    found = Institution.objects.filter(confirmed=True)
     for word in text.split()[:8]:
         found = found.filter(
             Q(name_en__icontains=word)
@@ -122,8 +125,14 @@ def search_institutions(text: str, *, limit: int = 50) -> list[Institution]:
             | Q(city__icontains=word)
             | Q(domain__icontains=word)
             | Q(slug__iexact=word)
+            | Q(ror=word.lower().rstrip("/").rpartition("/")[2], ror__gt="")
         )
     return list(found.annotate(is_member=Exists(Membership.objects.filter(institution=OuterRef("pk"))))[:limit])
+
+
+def has_seat(user: User, institution: Institution) -> bool:
+    """Tell whether the person has a seat there. Needs a scope that sees the person's seats."""
+    return Seat.objects.filter(user=user, institution=institution, ended_at=None).exists()
 
 
 def own_applications(user: User) -> "QuerySet[Application]":
@@ -148,11 +157,21 @@ def timeline(application: Application, *, internal: bool = False) -> list[Event]
         # An applicant writes with the consortium, not with one of its people.
         actor = _("The consortium") if note.kind == "question" and not internal else str(note.author)
         events.append(Event(at=note.at, title=title, actor=actor, body=note.text, tone=tone))
+    events += _signed(application)
     if application.decided_at:
         tone = TONES.get(application.status, "neutral")
         body = application.decision_reason
         events.append(Event(at=application.decided_at, title=state_words(application.status), body=body, tone=tone))
     return sorted(events, key=lambda event: event.at)
+
+
+def _signed(application: Application) -> list[Event]:
+    """The signatures that followed an approval."""
+    if application.status != "approved":
+        return []
+    names = {"member": _("Your university signed"), "consortium": _("The consortium signed")}
+    signatures = Signature.objects.filter(institution_id=application.institution_id).order_by("at")
+    return [Event(at=row.at, title=names[row.side], actor=row.name, tone="success") for row in signatures]
 
 
 def people_at(institution: Institution, *, me: User) -> list[Person]:

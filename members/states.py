@@ -67,3 +67,13 @@ AGREEMENT = Machine(
         State("withdrawn", "nobody", "Nothing: it was withdrawn.", "Rien : elle a été retirée."),
     ),
 )
+
+DILIGENCE = Machine(
+    "members.DiligenceDocument.status",
+    "members_diligencedocument",
+    "status",
+    (
+        State("current", "reviewer", "Keep it up to date.", "Tenez-le à jour.", ("retired",)),
+        State("retired", "nobody", "Nothing: nobody sees it.", "Rien : personne ne le voit.", ("current",)),
+    ),
+)

@@ -17,6 +17,7 @@ from consortium.kernel.errors import PortalError
 from consortium.models import AuditEvent, Delivery, Document, Job, OutgoingMail
 from consortium.usecases.join import countersign
 from members.admin import AgreementAdmin
+from members.diligence import overdue_documents
 from members.models import Agreement, Application
 from members.permissions import Permission, staff_permissions
 from provisioning.models import Hub
@@ -27,6 +28,11 @@ site.waiting = (
         _("Applications to review"),
         lambda: Application.objects.filter(status="submitted").count(),
         lambda: reverse("admin:members_application_changelist") + "?status__exact=submitted",
+    ),
+    Waiting(
+        _("Due-diligence documents to look at again"),
+        lambda: overdue_documents(now().date()).count(),
+        lambda: reverse("admin:members_diligencedocument_changelist") + "?overdue=yes",
     ),
     Waiting(
         _("Agreements to countersign"),

@@ -7,7 +7,8 @@ from django.db import transaction
 from billing.accounts import Payer, open_billing_account
 from billing.models import BillingAccount
 from members.agreements import countersign_agreement
-from members.models import Agreement, Application, User
+from members.answers import postal_address
+from members.models import Agreement, Application, Institution, User
 from members.schedule import Schedule
 
 
@@ -22,9 +23,9 @@ def countersign(agreement: Agreement, *, name: str, title: str, by: User, at: da
     institution, schedule = agreement.institution, Schedule.parse(agreement.schedule)
     payer = Payer(
         name=(application.legal_name if application else "") or institution.name_en,
-        address=(application.address if application else "") or institution.city,
-        province=institution.province,
-        country=institution.country,
+        address=_address_for_invoices(application) or institution.city,
+        province=_province(application, institution),
+        country=application.country if application else institution.country,
         email=application.finance_email if application else "",
         currency=agreement.currency,
         language=application.language if application else institution.language,
@@ -32,3 +33,16 @@ def countersign(agreement: Agreement, *, name: str, title: str, by: User, at: da
         payment_days=schedule.payment_days,
     )
     return open_billing_account(institution=institution, issuer=agreement.issuer, payer=payer, by=by, at=at)
+
+
+def _address_for_invoices(application: Application | None) -> str:
+    if application is None:
+        return ""
+    return application.finance_address or postal_address(application)
+
+
+def _province(application: Application | None, institution: Institution) -> str:
+    """Where the sales taxes are those of: what the application says, else where the institution is."""
+    if application is None or (not application.province and application.country == institution.country):
+        return institution.province
+    return application.province

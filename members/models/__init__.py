@@ -1,18 +1,22 @@
 """Who: people, institutions and their place in the consortium, applications, agreements, issuers."""
 
 from members.models.agreements import Agreement, AgreementTemplate, Signature
-from members.models.applications import Application, ApplicationNote
+from members.models.applications import AccessRequest, Application, ApplicationNote
+from members.models.diligence import DiligenceDocument, DiligenceVersion
 from members.models.institutions import Institution, MemberKey, Membership, Seat
 from members.models.issuers import BankDetails, Issuer, TaxRegistration
 from members.models.people import ApiToken, StaffSeat, User
 
 __all__ = [
+    "AccessRequest",
     "Agreement",
     "AgreementTemplate",
     "ApiToken",
     "Application",
     "ApplicationNote",
     "BankDetails",
+    "DiligenceDocument",
+    "DiligenceVersion",
     "Institution",
     "Issuer",
     "MemberKey",

@@ -26,6 +26,8 @@ class Institution(Row):
     domain = models.CharField(max_length=200, blank=True)
     zone = models.CharField("time zone", max_length=60)
     language = models.CharField(max_length=2, choices=LANGUAGE_CHOICES, default="en")
+    # False: an applicant wrote it, and no reviewer has confirmed it yet. Nobody else finds it, and it cannot join.
+    confirmed = models.BooleanField(default=True)
 
     name = Bilingual("name")
 

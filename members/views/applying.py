@@ -1,185 +1,119 @@
-"""Applying: choose the university, answer, check, submit; then the page that follows the application."""
-
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
-from uuid import UUID
+"""Applying: choose the university, add one that is not listed, or ask a member's owners for a seat."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.template.defaultfilters import linebreaksbr
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
 from consortium.kernel.tenancy import Scope, consortium_scope
-from members import onboarding, queries
-from members.forms import ApplicationForm, TextForm, show_refusal
-from members.models import Application, Institution, User
-from members.web import View
-
-
-class ApplicantRequest(HttpRequest):
-    """A request by the applicant of an application."""
-
-    user: User
-    application: Application
-
-
-def applicant_page(view: Callable[..., HttpResponse]) -> View:
-    """Open a page of one application to its applicant; to everybody else it does not exist."""
-
-    @login_required
-    @wraps(view)
-    def page(request: Any, pk: UUID, *args: Any, **kwargs: Any) -> HttpResponse:
-        with consortium_scope(Scope.APPLICANT):
-            application = queries.own_applications(request.user).filter(pk=pk).first()
-            if application is None:
-                raise Http404
-            request.application = application
-            return view(request, *args, **kwargs)
-
-    return page
+from members import access, onboarding, queries
+from members.application_forms import UnlistedForm
+from members.directory import AlreadyListed, add_unlisted
+from members.forms import show_refusal
+from members.models import Application, Institution, Membership, User
 
 
 @login_required
 def apply(request: HttpRequest) -> HttpResponse:
     """Choose the university that applies."""
     assert isinstance(request.user, User)  # noqa: S101 - login_required
-    problem, status = "", 200
+    refusal: PortalError | None = None
     with consortium_scope(Scope.APPLICANT):
         if request.method == "POST":
             institution = Institution.objects.filter(slug=request.POST.get("institution", "")).first()
-            if institution is None:
+            if institution is None or not _may_find(institution, request.user):
                 raise Http404
             try:
                 application = onboarding.start_application(institution=institution, by=request.user, at=now())
             except PortalError as error:
-                problem, status = error.message, error.status
+                refusal = error
             else:
                 return redirect("application_form", pk=application.pk)
-        text = request.GET.get("q", "")[:100]
-        context = {
-            "text": text,
-            "institutions": queries.search_institutions(text),
-            "applications": [(row, queries.standing(row)) for row in queries.own_applications(request.user)],
-            "problem": problem,
-        }
-        return render(request, "members/apply.html", context, status=status)
+        return _apply_page(request, request.user, refusal)
 
 
-@applicant_page
-def application_form(request: ApplicantRequest) -> HttpResponse:
-    """The answers: saved as a draft, or complete and on to the check."""
-    application = request.application
-    if application.status not in ("draft", "questioned"):
-        return redirect("application", pk=application.pk)
-    if request.method != "POST":
-        return _form_page(request, ApplicationForm(instance=application), 200)
-    complete = "continue" in request.POST
-    # The form writes to a copy: what is kept is decided by save_application.
-    copy = Application.objects.get(pk=application.pk)
-    form = ApplicationForm(request.POST, instance=copy, complete=complete)
-    if form.is_valid():
-        try:
-            onboarding.save_application(application, values=form.cleaned_data, by=request.user, at=now())
-        except PortalError as error:
-            show_refusal(form, error)
-        else:
-            if complete:
-                return redirect("application_check", pk=application.pk)
-            messages.success(request, _("Saved. You can come back to it at any time."))
-            return redirect("application", pk=application.pk)
-    form.require(complete=True)
-    return _form_page(request, form, 422)
+def _may_find(institution: Institution, user: User) -> bool:
+    """An entry that nobody has confirmed is its applicant's own."""
+    return institution.confirmed or queries.own_applications(user).filter(institution=institution).exists()
 
 
-def _form_page(request: ApplicantRequest, form: ApplicationForm, status: int) -> HttpResponse:
-    context = {"application": request.application, "form": form, "form_errors": status == 422}
-    return render(request, "members/application_form.html", context, status=status)
-
-
-@applicant_page
-def application_check(request: ApplicantRequest) -> HttpResponse:
-    """Check the answers, then submit."""
-    application = request.application
-    if application.status != "draft":
-        return redirect("application", pk=application.pk)
-    problem, status = "", 200
-    if request.method == "POST":
-        try:
-            onboarding.submit_application(application, by=request.user, at=now())
-        except PortalError as error:
-            problem, status = error.message, 422
-        else:
-            messages.success(request, _("Submitted. We write to you when there is news."))
-            return redirect("application", pk=application.pk)
+def _apply_page(request: HttpRequest, user: User, refusal: PortalError | None) -> HttpResponse:
+    text = request.GET.get("q", "")[:100]
+    own = access.member_of_hosts([access.host_of(user.email)])
+    asked = access.asked_by(user)
+    refused_by = refusal.institution if isinstance(refusal, access.AlreadyMember) else None
     context = {
-        "application": application,
-        "answers": answers(application, change=True),
-        "missing": onboarding.missing_answers(application),
-        "problem": problem,
-        "form_errors": bool(problem),
+        "text": text,
+        "institutions": queries.search_institutions(text),
+        "applications": [(row, queries.standing(row)) for row in queries.own_applications(user)],
+        "own": None if own is None or queries.has_seat(user, own) else own,
+        "asked": asked,
+        "problem": refusal.message if refusal else "",
+        "refused_by": refused_by,
     }
-    return render(request, "members/application_check.html", context, status=status)
+    return render(request, "members/apply.html", context, status=refusal.status if refusal else 200)
 
 
-@applicant_page
-def application(request: ApplicantRequest) -> HttpResponse:
-    """Where the application stands, what was said, and what is to do next."""
-    row = request.application
-    form = TextForm(request.POST if request.method == "POST" else None)
-    status = 200
-    if request.method == "POST":
-        if form.is_valid():
+@login_required
+def apply_unlisted(request: HttpRequest) -> HttpResponse:
+    """Apply for a university that is not in the shipped list."""
+    assert isinstance(request.user, User)  # noqa: S101 - login_required
+    form = UnlistedForm(request.POST if request.method == "POST" else None)
+    listed: Institution | None = None
+    is_member, status = False, 200
+    with consortium_scope(Scope.APPLICANT):
+        if request.method == "POST":
+            status = 422
             try:
-                onboarding.answer_question(row, text=form.cleaned_data["text"], by=request.user, at=now())
+                if form.is_valid():
+                    return redirect("application_form", pk=_apply_for_unlisted(form, request.user).pk)
+            except AlreadyListed as error:
+                # An entry that waits for its confirmation belongs to another applicant, and stays unseen.
+                listed = error.institution if error.institution.confirmed else None
+                is_member = listed is not None and Membership.objects.filter(institution=listed).exists()
+                form.add_error("domain", error.message if listed else _taken())
             except PortalError as error:
                 show_refusal(form, error)
-            else:
-                messages.success(request, _("Your answer was sent."))
-                return redirect("application", pk=row.pk)
-        status = 422
-    context = {
-        "application": row,
-        "standing": queries.standing(row),
-        "events": queries.timeline(row),
-        "answers": answers(row),
-        "form": form,
-        "form_errors": status == 422,
-        "agreement": queries.agreements_of(row.institution).first() if row.status == "approved" else None,
-    }
-    return render(request, "members/application.html", context, status=status)
+        context = {"form": form, "form_errors": status == 422, "listed": listed, "is_member": is_member}
+        context["asked"] = access.asked_by(request.user) if is_member else set()
+        return render(request, "members/apply_unlisted.html", context, status=status)
+
+
+def _taken() -> str:
+    return _("A colleague of this university has begun an application. Ask at your university, or write to us.")
+
+
+def _apply_for_unlisted(form: UnlistedForm, user: User) -> Application:
+    """Make the entry and the draft: both or neither."""
+    with transaction.atomic():
+        at = now()
+        onboarding.refuse_many_drafts(user)
+        institution = add_unlisted(**form.cleaned_data, by=user, at=at)
+        return onboarding.start_application(institution=institution, by=user, at=at)
 
 
 @require_POST
-@applicant_page
-def application_withdraw(request: ApplicantRequest) -> HttpResponse:
-    """Take the application back."""
-    try:
-        onboarding.withdraw_application(request.application, by=request.user, at=now())
-    except PortalError as error:
-        messages.error(request, error.message)
-    else:
-        messages.success(request, _("The application was withdrawn."))
-    return redirect("application", pk=request.application.pk)
-
-
-def answers(application: Application, *, change: bool = False) -> list[dict[str, object]]:
-    """The answers as rows of a summary, with links to change them where that is possible."""
-    form = ApplicationForm(instance=application)
-    url = reverse("application_form", args=[application.pk]) if change else ""
-    rows: list[dict[str, object]] = []
-    for bound in form:
-        value = bound.value()
-        if isinstance(value, bool):
-            value = _("Yes") if value else _("No")
-        choices = dict(getattr(bound.field, "choices", ()))
-        shown = choices.get(value, value)
-        shown = linebreaksbr(shown) if isinstance(shown, str) else shown
-        rows.append({"label": bound.label, "value": shown, "url": f"{url}#{bound.id_for_label}" if url else ""})
-    return rows
+@login_required
+def access_request(request: HttpRequest, slug: str) -> HttpResponse:
+    """Ask the owners of a member for a seat."""
+    assert isinstance(request.user, User)  # noqa: S101 - login_required
+    with consortium_scope(Scope.APPLICANT):
+        institution = Institution.objects.filter(slug=slug, confirmed=True).first()
+        if institution is None:
+            raise Http404
+        try:
+            access.request_access(institution=institution, by=request.user, at=now())
+        except PortalError as error:
+            messages.warning(request, error.message)
+        else:
+            messages.success(
+                request,
+                _("We have asked the owners of %(university)s. They will answer you by e-mail.")
+                % {"university": institution.name},
+            )
+    return redirect("apply")

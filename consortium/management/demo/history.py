@@ -49,6 +49,8 @@ PASTS = (
     Past("dal", 18_500, 17),
     Past("mun", 16_000, 12),
 )
+# Codes that name a province and no street: the demonstration claims nothing of where a university stands.
+POSTAL_CODES = {"BC": "V0A 0A0", "QC": "G0A 0A0", "NS": "B0A 0A0", "NL": "A0A 0A0", "ON": "K0A 0A0", "SK": "S0A 0A0"}
 HISTORY_ACCOUNT = "demonstration-cloud"
 
 
@@ -82,27 +84,39 @@ def apply_for(
 ) -> Agreement:
     """Apply and be approved; returns the agreement that is offered. Needs a consortium scope."""
     application = start_application(institution=institution, by=owner, at=at)
-    values: dict[str, object] = {
-        "legal_name": institution.name_fr if language == "fr" else institution.name_en,
-        "address": address,
-        "fte": fte,
-        "signatory_name": owner.name,
-        "signatory_title": CONSENT_TITLE,
-        "signatory_email": owner.email,
-        "finance_email": f"accounts.payable@{institution.slug}.demo.example",
-        "technical_email": f"jupyter@{institution.slug}.demo.example",
-        "privacy_email": f"privacy@{institution.slug}.demo.example",
-        "purpose": "Teaching and research with Jupyter notebooks across all faculties.",
-        "language": language,
-    }
+    values = answers_of(institution, owner=owner, fte=fte, language=language, address=address)
     save_application(application, values=values, by=owner, at=at)
     submit_application(application, by=owner, at=at)
     return approve_application(application, starts_on=starts_on, by=staff, at=at)
 
 
+def answers_of(institution: Institution, *, owner: User, fte: int, language: str, address: str) -> dict[str, object]:
+    """The answers of a demonstration university: a complete application that claims nothing of the real one."""
+    return {
+        "legal_name": institution.name_fr if language == "fr" else institution.name_en,
+        "address": address,
+        "city": institution.city,
+        "province": institution.province,
+        "postal_code": POSTAL_CODES.get(institution.province, ""),
+        "fte": fte,
+        "staff_fte": fte // 6,
+        "signatory_name": owner.name,
+        "signatory_title": CONSENT_TITLE,
+        "signatory_email": owner.email,
+        "administrators": [{"name": owner.name, "email": owner.email, "role": "owner"}],
+        "finance_email": f"accounts.payable@{institution.slug}.demo.example",
+        "technical_email": f"jupyter@{institution.slug}.demo.example",
+        "privacy_email": f"privacy@{institution.slug}.demo.example",
+        "email_domains": [f"{institution.slug}.demo.example"],
+        "sign_on": "none",
+        "purpose": "Teaching and research with Jupyter notebooks across all faculties.",
+        "language": language,
+    }
+
+
 def address_of(institution: Institution) -> str:
-    """A postal address that claims nothing: the demonstration knows only the city."""
-    return f"Demonstration address\n{institution.city} {institution.province}\nCanada"
+    """A street address that claims nothing: the demonstration knows only the city."""
+    return f"Demonstration address, {institution.name_en}"
 
 
 def _join(past: Past, institution: Institution, staff: User, at: datetime) -> None:

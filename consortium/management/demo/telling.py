@@ -16,6 +16,7 @@ from consortium.kernel.documents import read
 from consortium.kernel.money import exact_sum, plain
 from consortium.kernel.periods import Month
 from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.management.demo.applying import tell_applying
 from consortium.management.demo.foundation import lay_foundation
 from consortium.management.demo.history import tell_history
 from consortium.management.demo.narrator import Narrator
@@ -43,6 +44,7 @@ def tell(
         months = [month.plus(back) for back in range(-history, 0)]
         with consortium_scope(Scope.COMMAND):
             issuer = lay_foundation(at=now(), first_month=months[0], this_month=month)
+            tell_applying(issuer=issuer, staff=users["staff"], at=now())
         story = Story(issuer, users, month, narrator.say, home / "bills", bill)
         story.refuse_second_bill()
         tell_history(

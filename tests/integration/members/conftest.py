@@ -1,5 +1,5 @@
 """The same place as in the unit stories: published terms, and a university that wants to join."""
 
-from tests.unit.members.conftest import birch, terms
+from tests.unit.members.conftest import birch, scope, terms
 
-__all__ = ["birch", "terms"]
+__all__ = ["birch", "scope", "terms"]

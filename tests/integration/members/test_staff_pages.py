@@ -13,9 +13,11 @@ from tests.integration.members.browser import signed_in
 from tests.unit.members.story import signed, submitted
 
 LISTS = [
+    "accessrequest",
     "agreement",
     "agreementtemplate",
     "application",
+    "diligencedocument",
     "institution",
     "issuer",
     "membership",
