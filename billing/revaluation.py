@@ -114,8 +114,8 @@ def _revalue(
 ) -> Revaluation:
     rate = rate_on(foreign, issuer.currency, on=on)
     assert rate is not None  # noqa: S101 - the currency is foreign, so there is something to convert
-    carried = round_money(exact_sum(part.carried for part in parts), issuer.currency)
-    value = round_money(multiply(exact_sum(part.balance for part in parts), rate.rate), issuer.currency)
+    carried = exact_sum(part.carried for part in parts)
+    value = multiply(exact_sum(part.balance for part in parts), rate.rate)
     row = Revaluation.objects.create(
         issuer=issuer,
         on=on,
@@ -123,7 +123,7 @@ def _revalue(
         rate=rate,
         carried=carried,
         value=value,
-        difference=EXACT.subtract(value, carried),
+        difference=round_money(EXACT.subtract(value, carried), issuer.currency),
         currency=issuer.currency,
         detail=[_detail(part, rate) for part in parts],
         created_at=at,

@@ -1,5 +1,7 @@
 """What the books need beside entries: fiscal years, deferred income, accruals, revaluations, their nightly check."""
 
+from decimal import Decimal
+
 from django.db import models
 
 from billing.models.accounts import FxRate
@@ -103,8 +105,8 @@ class Accrual(Row, Commanded):
 class Revaluation(Row):
     """What one currency's balances are worth at a day's rate, against what they were carried at. Append-only.
 
-    `carried` is the sum of the movements, each at the rate of its own day; all three amounts are in `currency`, the
-    issuer's own. `detail` names the parts by account.
+    `carried` is the sum of the movements, each at the rate of its own day; it and `value` are exact, their difference
+    is rounded once. All three are in `currency`, the issuer's own. `detail` names the parts by account.
     """
 
     issuer = models.ForeignKey(Issuer, models.PROTECT, related_name="revaluations")
@@ -123,7 +125,11 @@ class Revaluation(Row):
         constraints = [
             models.UniqueConstraint(fields=["issuer", "on", "foreign"], name="revaluation_once"),
             models.CheckConstraint(
-                condition=models.Q(difference=models.F("value") - models.F("carried")), name="revaluation_adds_up"
+                condition=models.Q(
+                    difference__gte=models.F("value") - models.F("carried") - Decimal("0.5"),
+                    difference__lte=models.F("value") - models.F("carried") + Decimal("0.5"),
+                ),
+                name="revaluation_adds_up",
             ),
         ]
 
