@@ -12,6 +12,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
+from billing import admin_books as admin_books  # noqa: PLC0414 - registers the pages of the books
 from billing import invoicing
 from billing.models import (
     AllocationPolicy,

@@ -13,21 +13,35 @@ class Account(StrEnum):
     BANK = "1000"
     CLEARING = "1050"
     RECEIVABLES = "1100"
+    ACCRUED_INCOME = "1150"
     INPUT_TAX = "1200"
+    GST_RECOVERABLE = "1210"
+    QST_RECOVERABLE = "1220"
+    PREPAID = "1300"
+    VALUATION = "1900"
+    EXCHANGE = "1950"
     PAYABLES = "2000"
+    ACCRUED_COST = "2050"
     GST_PAYABLE = "2110"
     HST_PAYABLE = "2120"
     QST_PAYABLE = "2130"
     PST_PAYABLE = "2140"
     RST_PAYABLE = "2150"
     MEMBER_CREDIT = "2200"
+    DEFERRED_DUES = "2300"
+    RESTRICTED = "2400"
     NET_ASSETS = "3000"
+    RESERVE = "3100"
     DUES_INCOME = "4000"
     USAGE_INCOME = "4100"
     RECOVERY_INCOME = "4200"
+    GRANT_INCOME = "4300"
     ADJUSTMENTS = "4900"
     CLOUD_COST = "5000"
     PAYMENT_FEES = "5100"
+    OPERATING_COST = "5200"
+    STAFF_COST = "5300"
+    TAX_COST = "5400"
     FX_DIFFERENCE = "5900"
 
 
@@ -36,20 +50,34 @@ CHART: Final[dict[Account, tuple[str, str, str]]] = {
     Account.CLEARING: ("asset", "Payments in transit", "Paiements en transit"),
     Account.RECEIVABLES: ("asset", "Receivables from members", "Comptes débiteurs des membres"),
     Account.INPUT_TAX: ("asset", "Input tax recoverable", "Taxes sur les intrants à recouvrer"),
+    Account.ACCRUED_INCOME: ("asset", "Accrued income", "Produits à recevoir"),
+    Account.GST_RECOVERABLE: ("asset", "GST and HST recoverable", "TPS et TVH à recouvrer"),
+    Account.QST_RECOVERABLE: ("asset", "QST recoverable", "TVQ à recouvrer"),
+    Account.PREPAID: ("asset", "Prepaid cloud commitments", "Engagements infonuagiques payés d’avance"),
+    Account.VALUATION: ("asset", "Valuation of foreign balances", "Réévaluation des soldes en devises"),
+    Account.EXCHANGE: ("asset", "Currency exchanged", "Devises échangées"),
     Account.PAYABLES: ("liability", "Accounts payable", "Comptes fournisseurs"),
+    Account.ACCRUED_COST: ("liability", "Accrued cost", "Charges à payer"),
     Account.GST_PAYABLE: ("liability", "GST payable", "TPS à payer"),
     Account.HST_PAYABLE: ("liability", "HST payable", "TVH à payer"),
     Account.QST_PAYABLE: ("liability", "QST payable", "TVQ à payer"),
     Account.PST_PAYABLE: ("liability", "PST payable", "TVP à payer"),
     Account.RST_PAYABLE: ("liability", "RST payable", "TVD à payer"),
     Account.MEMBER_CREDIT: ("liability", "Credit held for members", "Crédits dus aux membres"),
+    Account.DEFERRED_DUES: ("liability", "Deferred dues", "Cotisations reportées"),
+    Account.RESTRICTED: ("liability", "Restricted grants", "Subventions affectées"),
     Account.NET_ASSETS: ("equity", "Net assets", "Actif net"),
+    Account.RESERVE: ("equity", "Reserve", "Réserve"),
     Account.DUES_INCOME: ("income", "Membership dues", "Cotisations"),
     Account.USAGE_INCOME: ("income", "Usage fees", "Frais d’utilisation"),
     Account.RECOVERY_INCOME: ("income", "Recovery of cloud cost", "Recouvrement des coûts infonuagiques"),
+    Account.GRANT_INCOME: ("income", "Grants recognised", "Subventions constatées"),
     Account.ADJUSTMENTS: ("income", "Adjustments and credits", "Ajustements et crédits"),
     Account.CLOUD_COST: ("expense", "Cloud cost", "Coûts infonuagiques"),
     Account.PAYMENT_FEES: ("expense", "Payment fees", "Frais de paiement"),
+    Account.OPERATING_COST: ("expense", "Operating cost", "Frais d’exploitation"),
+    Account.STAFF_COST: ("expense", "Staff cost", "Frais de personnel"),
+    Account.TAX_COST: ("expense", "Tax not recovered", "Taxes non recouvrées"),
     Account.FX_DIFFERENCE: ("expense", "Exchange differences", "Écarts de change"),
 }
 

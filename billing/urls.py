@@ -2,11 +2,13 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from billing import pay_views, views, webhooks
+from billing import accrual_views, pay_views, views, webhooks
 
 page_patterns: list[URLPattern | URLResolver] = [
     path("i/<slug:slug>/invoices/", views.invoices, name="invoices"),
     path("i/<slug:slug>/invoices/lines.csv", views.invoices_csv, name="invoices_csv"),
+    path("i/<slug:slug>/invoices/accrual/", accrual_views.accrual, name="accrual"),
+    path("i/<slug:slug>/invoices/accrual.csv", accrual_views.accrual_csv, name="accrual_csv"),
     path("i/<slug:slug>/invoices/<uuid:pk>/", views.invoice, name="invoice"),
     path("i/<slug:slug>/invoices/<uuid:pk>/invoice.pdf", views.invoice_pdf, name="invoice_pdf"),
     path("i/<slug:slug>/invoices/<uuid:pk>/pay/", views.invoice_pay, name="invoice_pay"),

@@ -1,6 +1,15 @@
 """Money: bills and their rows, pools and shares, invoices, the ledger, payments."""
 
 from billing.models.accounts import BillingAccount, FxRate, NumberSeries
+from billing.models.books import (
+    Accrual,
+    BooksCheck,
+    Deferral,
+    DeferralPart,
+    FiscalYear,
+    Report,
+    Revaluation,
+)
 from billing.models.costs import (
     AllocationPolicy,
     BillImport,
@@ -15,14 +24,22 @@ from billing.models.costs import (
 from billing.models.invoices import Invoice, InvoiceBalance, InvoiceLine, InvoiceLineTax
 from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerLeg
 from billing.models.payments import PayLink, Payment, ProviderEvent
+from billing.models.suppliers import Fund, FundMovement, SupplierBill, SupplierPayment
 
 __all__ = [
+    "Accrual",
     "AllocationPolicy",
     "BillImport",
     "BillingAccount",
     "BillingPeriod",
+    "BooksCheck",
     "CloudAccount",
     "CostRow",
+    "Deferral",
+    "DeferralPart",
+    "FiscalYear",
+    "Fund",
+    "FundMovement",
     "FxRate",
     "Invoice",
     "InvoiceBalance",
@@ -38,5 +55,9 @@ __all__ = [
     "PeriodBasis",
     "Pool",
     "ProviderEvent",
+    "Report",
+    "Revaluation",
     "Share",
+    "SupplierBill",
+    "SupplierPayment",
 ]

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from billing.books_check import open_faults
 from billing.models import Invoice
 from consortium.kernel import audit, jobs
 from consortium.kernel.admin_site import Waiting
@@ -59,6 +60,7 @@ site.waiting = (
         lambda: OutgoingMail.objects.filter(state="failed").count(),
         lambda: reverse("admin:consortium_outgoingmail_changelist") + "?state__exact=failed",
     ),
+    Waiting(_("Faults in the books"), open_faults, lambda: reverse("admin:billing_report_changelist")),
 )
 
 # Countersigning opens the member's billing account too, which the members app cannot know.

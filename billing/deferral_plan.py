@@ -1,0 +1,114 @@
+"""Which months an invoice line is income of: planned once, when its invoice is posted.
+
+A line says so itself, in its evidence: `"covers": {"from": "2026-01-01", "until": "2027-01-01"}`, half-open days. One
+that covers a single month, or says nothing, is income at once.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.range import DateRange
+
+from billing.chart_of_accounts import INCOME_OF_LINE
+from billing.models import Deferral, DeferralPart, Invoice, InvoiceLine
+from consortium.kernel.errors import Invalid
+from consortium.kernel.money import from_minor, to_minor
+from consortium.kernel.periods import Month, days_of
+
+
+class CoverageInvalid(Invalid):
+    """A line's evidence names days that are no period."""
+
+    code = "coverage_invalid"
+
+
+def spread(amount: Decimal, currency: str, *, since: date, until: date) -> dict[Month, Decimal]:
+    """Will spread an amount over the months of a half-open range of days; the parts sum to it exactly.
+
+    A whole month weighs one, a part of one its days over the days of that month. Cents that are left go to the largest
+    remainders, equal ones to the earlier month. Raises CoverageInvalid, AmountInvalid.
+    """
+    weights = _weights(since, until)
+    whole = sum(weights.values(), Fraction(0))
+    minor = to_minor(abs(amount), currency)
+    exact = {month: minor * weight / whole for month, weight in weights.items()}
+    down = {month: part.numerator // part.denominator for month, part in exact.items()}
+    left = minor - sum(down.values())
+    claim = sorted(weights, key=lambda month: (down[month] - exact[month], month))
+    lucky = frozenset(claim[:left])
+    sign = -1 if amount < 0 else 1
+    return {month: from_minor(sign * (down[month] + (month in lucky)), currency) for month in weights}
+
+
+def keep_plan(invoice: Invoice, *, on: date, at: datetime) -> frozenset[UUID]:
+    """Write the plan of each line that covers several months, once; return the keys of those lines."""
+    held = frozenset(Deferral.objects.filter(invoice=invoice).values_list("line_id", flat=True))
+    if held:
+        return held
+    planned = set()
+    for line in InvoiceLine.objects.filter(invoice=invoice).order_by("position"):
+        days = coverage(line.evidence)
+        if days is None or not line.net or len(_weights(*days)) < 2:
+            continue
+        _keep(invoice, line, days, on=on, at=at)
+        planned.add(line.pk)
+    return frozenset(planned)
+
+
+def coverage(evidence: Mapping[str, Any]) -> tuple[date, date] | None:
+    """Will read the days that a line covers from its evidence; None where it says nothing. Raises CoverageInvalid."""
+    covers = evidence.get("covers")
+    if covers is None:
+        return None
+    try:
+        since, until = date.fromisoformat(covers["from"]), date.fromisoformat(covers["until"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CoverageInvalid('A line covers {"from": "YYYY-MM-DD", "until": "YYYY-MM-DD"}.') from error
+    _weights(since, until)
+    return since, until
+
+
+def _keep(invoice: Invoice, line: InvoiceLine, days: tuple[date, date], *, on: date, at: datetime) -> None:
+    deferral = Deferral.objects.create(
+        institution_id=invoice.institution_id,
+        issuer_id=invoice.issuer_id,
+        invoice=invoice,
+        line=line,
+        valid=DateRange(*days),
+        income_code=INCOME_OF_LINE[line.kind],
+        amount=line.net,
+        currency=line.currency,
+        posted_on=on,
+        created_at=at,
+    )
+    DeferralPart.objects.bulk_create(
+        DeferralPart(
+            institution_id=invoice.institution_id,
+            deferral=deferral,
+            month=str(month),
+            amount=amount,
+            currency=line.currency,
+        )
+        for month, amount in spread(line.net, line.currency, since=days[0], until=days[1]).items()
+        if amount
+    )
+
+
+def _weights(since: date, until: date) -> dict[Month, Fraction]:
+    """Count the covered days of each month against the days that it has. Raises CoverageInvalid."""
+    if since >= until:
+        raise CoverageInvalid(f"A line cannot cover {since} up to {until}: that holds no day.")
+    weights, month, last = {}, Month.of(since), until - timedelta(days=1)
+    while month <= Month.of(last):
+        days = days_of(month)
+        covered = sum(since <= day < until for day in days)
+        weights[month] = Fraction(covered, len(days))
+        month = month.next()
+    return weights
+
+
+__all__ = ["CoverageInvalid", "coverage", "keep_plan", "spread"]

@@ -1,0 +1,42 @@
+"""The books: double entry, append-only, balanced per currency. The only package that writes ledger rows.
+
+Debits are above zero, credits below. Each object is posted once per kind of entry, however often it is asked for;
+PostgreSQL refuses an entry whose legs do not sum to zero in every currency, one in a locked fiscal year, and every
+change afterwards.
+"""
+
+from billing.ledger.posting import EntryConflict, EntryUnbalanced, Leg, YearLocked, post
+from billing.ledger.reading import (
+    CreditCheck,
+    ReceivablesCheck,
+    TrialRow,
+    credit_checks,
+    entry_count,
+    is_balanced,
+    movements,
+    receivables,
+    receivables_agree,
+    trial_balance,
+)
+from billing.ledger.standard import post_invoice, post_payment, post_supplier_bill
+
+__all__ = [
+    "CreditCheck",
+    "EntryConflict",
+    "EntryUnbalanced",
+    "Leg",
+    "ReceivablesCheck",
+    "TrialRow",
+    "YearLocked",
+    "credit_checks",
+    "entry_count",
+    "is_balanced",
+    "movements",
+    "post",
+    "post_invoice",
+    "post_payment",
+    "post_supplier_bill",
+    "receivables",
+    "receivables_agree",
+    "trial_balance",
+]

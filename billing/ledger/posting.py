@@ -1,0 +1,132 @@
+"""Writing entries: once per object and kind, balanced, in an open fiscal year. Nothing else writes ledger rows."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import models, transaction
+from django.utils.translation import gettext as _
+
+from billing.chart_of_accounts import Account, accounts_of
+from billing.models import FiscalYear, LedgerEntry, LedgerLeg
+from consortium.kernel.errors import PortalError
+from consortium.kernel.money import EXACT, exact_sum, plain
+from members.models import Issuer
+
+
+class EntryUnbalanced(PortalError):
+    """The legs of an entry do not sum to zero in each currency; nothing was posted."""
+
+    code = "entry_unbalanced"
+    status = 500
+
+
+class EntryConflict(PortalError):
+    """The object was posted before with other figures; what was posted stands, and nothing was added."""
+
+    code = "entry_conflict"
+
+
+class YearLocked(PortalError):
+    """The day lies in a fiscal year that is locked."""
+
+    code = "year_locked"
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One side of an entry: debit above zero, credit below."""
+
+    account: Account
+    amount: Decimal
+    currency: str
+
+
+@transaction.atomic
+def post(
+    *,
+    issuer: Issuer,
+    kind: str,
+    source: models.Model,
+    on: date,
+    narration: str,
+    legs: Sequence[Leg],
+    at: datetime,
+    institution_id: UUID | None = None,
+) -> LedgerEntry:
+    """Write one entry for (kind, source), or return the one that was written before.
+
+    `on` is the accounting day in the issuer's zone. Legs of the same account and currency are added up, those of zero
+    left out. Raises EntryUnbalanced, also for an entry of which fewer than two legs are left; EntryConflict when the
+    source was posted with other figures; YearLocked.
+    """
+    label = source._meta.label  # noqa: SLF001 - the model's public name
+    merged = _merged(legs)
+    if existing := LedgerEntry.objects.filter(kind=kind, source_type=label, source_id=source.pk).first():
+        _check_same(existing, issuer, merged, narration)
+        return existing
+    _check_balance(narration, merged)
+    _check_year(issuer, on)
+    accounts = accounts_of(issuer)
+    entry = LedgerEntry.objects.create(
+        issuer=issuer,
+        institution_id=institution_id,
+        kind=kind,
+        source_type=label,
+        source_id=source.pk,
+        on=on,
+        posted_at=at,
+        narration=narration[:300],
+        leg_count=len(merged),
+    )
+    LedgerLeg.objects.bulk_create(
+        LedgerLeg(
+            entry=entry,
+            institution_id=institution_id,
+            account=accounts[leg.account],
+            amount=leg.amount,
+            currency=leg.currency,
+        )
+        for leg in merged
+    )
+    return entry
+
+
+def _merged(legs: Iterable[Leg]) -> list[Leg]:
+    """Add up the legs of the same account and currency, and leave out what came to nothing."""
+    sums: dict[tuple[Account, str], Decimal] = {}
+    for leg in legs:
+        key = (leg.account, leg.currency)
+        sums[key] = EXACT.add(sums.get(key, Decimal(0)), leg.amount)
+    return [Leg(account, amount, currency) for (account, currency), amount in sums.items() if amount]
+
+
+def _check_same(existing: LedgerEntry, issuer: Issuer, legs: Sequence[Leg], narration: str) -> None:
+    """Refuse to pass off an older entry as this one when its figures are others."""
+    held = set(LedgerLeg.objects.filter(entry=existing).values_list("account__code", "amount", "currency"))
+    wanted = {(str(leg.account), leg.amount, leg.currency) for leg in legs}
+    if existing.issuer_id != issuer.pk or held != wanted:
+        raise EntryConflict(
+            _("%(what)s is in the books already, with other figures. Correct it by an entry of its own.")
+            % {"what": narration}
+        )
+
+
+def _check_balance(narration: str, legs: Sequence[Leg]) -> None:
+    """Say in words what the database would refuse at commit."""
+    for currency in {leg.currency for leg in legs}:
+        rest = exact_sum(leg.amount for leg in legs if leg.currency == currency)
+        if rest:
+            raise EntryUnbalanced(f"{narration}: debits and credits differ by {plain(rest)} {currency}.")
+    if len(legs) < 2:
+        raise EntryUnbalanced(f"{narration}: nothing moves, so there is nothing to post.")
+
+
+def _check_year(issuer: Issuer, on: date) -> None:
+    """Say in words what the database would refuse at once."""
+    if FiscalYear.objects.filter(issuer=issuer, status="locked", valid__contains=on).exists():
+        raise YearLocked(
+            _("The fiscal year of %(day)s is locked. Post in the open year, on a later day.") % {"day": on.isoformat()}
+        )

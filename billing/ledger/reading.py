@@ -1,0 +1,177 @@
+"""What the books say: balances, and whether they hold. Nothing is written here."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from django.db import connection
+
+from billing.chart_of_accounts import Account
+from billing.models import LedgerEntry
+from members.models import Issuer
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """One account's balance in one currency: `balance` is debits minus credits."""
+
+    code: str
+    name_en: str
+    name_fr: str
+    kind: str
+    currency: str
+    debit: Decimal
+    credit: Decimal
+    balance: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivablesCheck:
+    """What the books say members owe in one currency, and what the open invoices say."""
+
+    currency: str
+    ledger: Decimal
+    invoices: Decimal
+
+    @property
+    def agrees(self) -> bool:
+        """Tell whether both are the same, to the cent."""
+        return self.ledger == self.invoices
+
+
+def trial_balance(issuer: Issuer, *, until: date | None = None) -> list[TrialRow]:
+    """Return every account with a balance or movement, per currency, up to and including `until`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT a.code, a.name_en, a.name_fr, a.kind, l.currency,
+                   coalesce(sum(l.amount) FILTER (WHERE l.amount > 0), 0),
+                   coalesce(-sum(l.amount) FILTER (WHERE l.amount < 0), 0), sum(l.amount)
+            FROM billing_ledgerleg l
+            JOIN billing_ledgerentry e ON e.id = l.entry_id
+            JOIN billing_ledgeraccount a ON a.id = l.account_id
+            WHERE e.issuer_id = %s AND e."on" <= coalesce(%s, 'infinity'::date)
+            GROUP BY a.code, a.name_en, a.name_fr, a.kind, l.currency ORDER BY a.code, l.currency
+            """,
+            [issuer.pk, until],
+        )
+        return [TrialRow(*row) for row in cursor.fetchall()]
+
+
+def is_balanced(issuer: Issuer | None = None) -> bool:
+    """Tell whether every entry sums to zero in each currency and has all its legs. Needs a consortium scope."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT NOT EXISTS (
+                SELECT 1 FROM billing_ledgerleg l JOIN billing_ledgerentry e ON e.id = l.entry_id
+                WHERE coalesce(e.issuer_id = %(issuer)s, true)
+                GROUP BY l.entry_id, l.currency HAVING sum(l.amount) <> 0
+            ) AND NOT EXISTS (
+                SELECT 1 FROM billing_ledgerentry e WHERE coalesce(e.issuer_id = %(issuer)s, true)
+                AND e.leg_count <> (SELECT count(*) FROM billing_ledgerleg l WHERE l.entry_id = e.id)
+            )
+            """,
+            {"issuer": None if issuer is None else issuer.pk},
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def entry_count(issuer: Issuer | None = None) -> int:
+    """Return how many entries the books hold."""
+    entries = LedgerEntry.objects.all()
+    return (entries if issuer is None else entries.filter(issuer=issuer)).count()
+
+
+def receivables(issuer: Issuer) -> list[ReceivablesCheck]:
+    """Compare the receivables of the books with the open invoices, per currency. Needs a consortium scope."""
+    books = {row.currency: row.balance for row in trial_balance(issuer) if row.code == Account.RECEIVABLES}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT b.currency, sum(b.total - b.paid - b.credited) FROM billing_invoicebalance b
+            JOIN billing_invoice i ON i.id = b.invoice_id
+            WHERE i.issuer_id = %s AND i.status IN ('issued', 'partly_paid', 'paid') GROUP BY b.currency
+            """,
+            [issuer.pk],
+        )
+        open_invoices: dict[str, Decimal] = dict(cursor.fetchall())
+    return [
+        ReceivablesCheck(currency, books.get(currency, Decimal(0)), open_invoices.get(currency, Decimal(0)))
+        for currency in sorted(books.keys() | open_invoices.keys())
+    ]
+
+
+def receivables_agree(issuer: Issuer) -> bool:
+    """Tell whether receivables equal the open invoices in every currency."""
+    return all(check.agrees for check in receivables(issuer))
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """What moved on one account in one month and currency: `amount` is debits minus credits."""
+
+    month: str
+    code: str
+    currency: str
+    amount: Decimal
+
+
+def movements(issuer: Issuer, *, since: date, until: date, kinds: tuple[str, ...]) -> list[Movement]:
+    """Return what moved from `since` up to, not including, `until`, on accounts of these kinds, by month.
+
+    The entry that closes a fiscal year is left out: it only carries the result forward.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT to_char(e."on", 'YYYY-MM'), a.code, l.currency, sum(l.amount)
+            FROM billing_ledgerleg l
+            JOIN billing_ledgerentry e ON e.id = l.entry_id
+            JOIN billing_ledgeraccount a ON a.id = l.account_id
+            WHERE e.issuer_id = %s AND e."on" >= %s AND e."on" < %s AND a.kind = ANY(%s) AND e.kind <> 'year_end'
+            GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+            """,
+            [issuer.pk, since, until, list(kinds)],
+        )
+        return [Movement(*row) for row in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class CreditCheck:
+    """What the books hold as members' credit in one currency, and what came in beyond what was applied."""
+
+    currency: str
+    ledger: Decimal
+    payments: Decimal
+
+    @property
+    def agrees(self) -> bool:
+        """Tell whether both are the same, to the cent."""
+        return self.ledger == self.payments
+
+
+def credit_checks(issuer: Issuer) -> list[CreditCheck]:
+    """Compare the credit that the books hold for members with their payments. Needs a consortium scope.
+
+    Credit is all that succeeded payments brought less all that invoices count as paid.
+    """
+    books = {row.currency: -row.balance for row in trial_balance(issuer) if row.code == Account.MEMBER_CREDIT}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT currency, sum(amount) FROM (
+                SELECT p.currency, p.amount FROM billing_payment p JOIN billing_invoice i ON i.id = p.invoice_id
+                WHERE i.issuer_id = %(issuer)s AND p.status = 'succeeded'
+                UNION ALL
+                SELECT b.currency, -b.paid FROM billing_invoicebalance b JOIN billing_invoice i ON i.id = b.invoice_id
+                WHERE i.issuer_id = %(issuer)s
+            ) flows GROUP BY currency
+            """,
+            {"issuer": issuer.pk},
+        )
+        unapplied: dict[str, Decimal] = {currency: amount for currency, amount in cursor.fetchall() if amount}
+    return [
+        CreditCheck(currency, books.get(currency, Decimal(0)), unapplied.get(currency, Decimal(0)))
+        for currency in sorted(books.keys() | unapplied.keys())
+    ]
