@@ -8,7 +8,10 @@ from celery import shared_task
 from billing.ledger import is_balanced, receivables_agree
 from consortium.kernel import audit, jobs
 from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.tasks.identity import forget_assertions, recheck_domains
 from members.models import Issuer
+
+__all__ = ["forget_assertions", "nightly_checks", "recheck_domains", "run_job"]
 
 log = structlog.get_logger(__name__)
 

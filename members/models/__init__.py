@@ -2,9 +2,11 @@
 
 from members.models.agreements import Agreement, AgreementTemplate, Signature
 from members.models.applications import Application, ApplicationNote
+from members.models.domains import Domain
 from members.models.institutions import Institution, MemberKey, Membership, Seat
 from members.models.issuers import BankDetails, Issuer, TaxRegistration
 from members.models.people import ApiToken, StaffSeat, User
+from members.models.sign_on import SignOn, SignOnTest, UsedAssertion
 
 __all__ = [
     "Agreement",
@@ -13,13 +15,17 @@ __all__ = [
     "Application",
     "ApplicationNote",
     "BankDetails",
+    "Domain",
     "Institution",
     "Issuer",
     "MemberKey",
     "Membership",
     "Seat",
+    "SignOn",
+    "SignOnTest",
     "Signature",
     "StaffSeat",
     "TaxRegistration",
+    "UsedAssertion",
     "User",
 ]
