@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -14,6 +15,7 @@ from consortium.kernel import jobs
 from consortium.kernel.errors import Forbidden, Invalid
 from consortium.kernel.states import TransitionRefused
 from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.management.demo.domains import tell_domains
 from consortium.models import AuditEvent, Job, OutgoingMail
 from members import domain_jobs
 from members.domains import (
@@ -271,3 +273,12 @@ def test_verified_domains_are_looked_at_again_by_jobs(cast: Cast, zone: Zone, at
     assert waiting.status == "pending"
     with consortium_scope(Scope.JOB):
         assert AuditEvent.objects.filter(action="members.domain_missing", actor_kind="domain checker").count() == 1
+
+
+def test_the_demonstration_proves_its_domain_once(cast: Cast, tmp_path: Path, settings: Any) -> None:
+    with DnsServer(tmp_path / "dns" / "zone") as server:
+        settings.DNS_RESOLVER = server.address
+        for _run in range(2):
+            domain = tell_domains(institution=cast.university, by=cast.technical, home=tmp_path)
+            assert domain.status == "verified"
+    assert Domain.objects.count() == 1
