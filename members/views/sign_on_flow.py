@@ -67,6 +67,9 @@ def begin(request: HttpRequest, slug: str) -> HttpResponse:
         sign_on = configuring.live_sign_on(institution.pk)
     if sign_on is None:
         raise Http404
+    wanted = request.GET.get("language", "")
+    if wanted in dict(settings.LANGUAGES):  # this address has no language of its own
+        translation.activate(wanted)
     try:
         return leave(request, sign_on, purpose="sign_in", at=now(), next_url=next_url)
     except SignOnRefused as error:

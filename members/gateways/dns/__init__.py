@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from members.gateways.dns.base import DnsError, DnsGateway, TxtAnswer
-from members.gateways.dns.resolver import Resolver
+from members.gateways.dns.lookup import Resolver
 
 __all__ = ["DnsError", "DnsGateway", "TxtAnswer", "resolver"]
 

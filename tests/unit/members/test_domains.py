@@ -34,7 +34,7 @@ from members.domains import (
     verified_domains,
 )
 from members.gateways.dns import DnsError
-from members.gateways.dns.resolver import Resolver
+from members.gateways.dns.lookup import Resolver
 from members.models import Domain, Institution
 from tests.cast import Cast
 from tests.unit.members.story import deliver

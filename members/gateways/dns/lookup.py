@@ -13,8 +13,8 @@ SECONDS = 5.0  # for all tries together: a person waits for it
 class Resolver:
     """Asks one server, or those of the system."""
 
-    def __init__(self, server: tuple[str, int] | None = None, *, seconds: float = SECONDS) -> None:
-        self._server, self._seconds = server, seconds
+    def __init__(self, server: tuple[str, int] | None = None, *, seconds: float | None = None) -> None:
+        self._server, self._seconds = server, SECONDS if seconds is None else seconds
 
     def txt(self, name: str) -> TxtAnswer:
         """Look up TXT records; a name that does not exist has none. Raises DnsError after `seconds` or a refusal."""
