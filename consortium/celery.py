@@ -15,6 +15,8 @@ app = Celery("consortium")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["consortium"])
 app.conf.beat_schedule = {
+    "recheck-domains": {"task": "consortium.recheck_domains", "schedule": crontab(minute="*/15")},
+    "forget-assertions": {"task": "consortium.forget_assertions", "schedule": crontab(minute="*/5")},
     "nightly-checks": {"task": "consortium.nightly_checks", "schedule": crontab(hour=8, minute=30)},
 }
 

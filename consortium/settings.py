@@ -46,6 +46,12 @@ STRIPE_API_BASE = _read.read(
 )
 DATABASES = {"default": _read.read(postgres, "DATABASE_URL", why="PostgreSQL 18 as the role portal_app")}
 REDIS_URL = _read.read(str, "REDIS_URL", why="the broker, Valkey or Redis")
+DNS_RESOLVER = _read.read(
+    str, "DNS_RESOLVER", default="", why="the DNS server to ask for TXT records, host:port; without one, the system's"
+)
+SIGN_ON_LOOPBACK = _read.read(
+    truth, "SIGN_ON_LOOPBACK", default=False, why="lets identity providers be on this machine; never in production"
+)
 _mail_host = _read.read(str, "EMAIL_HOST", default="", why="the mail server; without one, mail is written to the home")
 DEFAULT_FROM_EMAIL = _read.read(
     str, "DEFAULT_FROM_EMAIL", default="portal@consortium.example", why="the sender of the portal's mail"
@@ -77,6 +83,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
     "rest_framework",
     "drf_spectacular",
     "django_structlog",
@@ -175,6 +182,10 @@ ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if _secure else "http"
+SOCIALACCOUNT_ADAPTER = "members.sign_on.adapter.SocialAdapter"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False  # an identity is an issuer and a subject; an equal address proves nothing
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_ADAPTER = "members.adapters.MfaAdapter"
 MFA_TOTP_ISSUER = "Interactive Computing Consortium"

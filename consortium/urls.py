@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from billing.urls import machine_patterns as billing_machines
 from billing.urls import page_patterns as billing_pages
 from consortium.views import dashboard, hub_change, hub_request, machines, mailbox, public, status
+from members.sign_on_urls import machine_patterns as members_machines
 from members.urls import page_patterns as members_pages
 from provisioning.urls import page_patterns as provisioning_pages
 
@@ -27,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", machines.readyz, name="readyz"),
     path("api/v1/", include("consortium.api.urls")),
     *billing_machines,
+    *members_machines,
     *i18n_patterns(
         path("", public.home, name="home"),
         path("status/", status.status, name="status"),

@@ -230,3 +230,6 @@ class IssuerAdmin(StaffAdmin):
     editor = Permission.ISSUE_INVOICES
     list_display = ("name_en", "slug", "country", "currency", "zone")
     inlines = (RegistrationInline, BankInline)
+
+
+from members import admin_sign_on  # noqa: E402, F401 - registers its pages

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -10,11 +9,25 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from consortium.kernel.tenancy import Scope, consortium_scope
+from members.mfa import second_factor_present
 from members.models import User
 from members.permissions import must_use_mfa
 
 # What a person without a second factor may still reach: setting it up, signing out, help, assets.
-OPEN_VIEWS = ("account_", "mfa_", "home", "status", "privacy", "livez", "readyz", "documentation")
+OPEN_VIEWS = (
+    "account_",
+    "mfa_",
+    "sign_on_begin",
+    "sign_on_callback",
+    "sign_on_acs",
+    "sign_on_finish",
+    "home",
+    "status",
+    "privacy",
+    "livez",
+    "readyz",
+    "documentation",
+)
 
 
 class MfaRequiredMiddleware:
@@ -35,7 +48,7 @@ class MfaRequiredMiddleware:
             return None
         if (match.url_name or "").startswith(OPEN_VIEWS) and "admin" not in match.app_names:
             return None
-        if Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists():
+        if second_factor_present(request):
             return None
         with consortium_scope(Scope.SIGN_IN):
             required = must_use_mfa(user)

@@ -31,6 +31,7 @@ class Permission(StrEnum):
     VIEW_AGREEMENT = "view_agreement"
     SIGN_AGREEMENT = "sign_agreement"
     MANAGE_TOKENS = "manage_tokens"
+    MANAGE_SIGN_ON = "manage_sign_on"
     # Consortium staff
     REVIEW_APPLICATIONS = "review_applications"
     COUNTERSIGN_AGREEMENT = "countersign_agreement"
@@ -48,6 +49,7 @@ ROLES: dict[Role, frozenset[Permission]] = {
             P.VIEW_INSTITUTION, P.VIEW_HUBS, P.REQUEST_HUB, P.VIEW_USAGE, P.VIEW_COSTS, P.VIEW_INVOICES, P.PAY_INVOICE,
             P.VIEW_PEOPLE, P.MANAGE_PEOPLE, P.VIEW_AGREEMENT, P.SIGN_AGREEMENT, P.MANAGE_TOKENS,
             P.VIEW_SERVICE_LEVEL, P.QUESTION_SERVICE_LEVEL, P.RETIRE_HUB,
+            P.MANAGE_SIGN_ON,
         }
     ),
     Role.FINANCE: frozenset(
@@ -60,6 +62,7 @@ ROLES: dict[Role, frozenset[Permission]] = {
         {
             P.VIEW_INSTITUTION, P.VIEW_HUBS, P.REQUEST_HUB, P.VIEW_USAGE, P.VIEW_PEOPLE, P.VIEW_AGREEMENT,
             P.MANAGE_TOKENS, P.VIEW_SERVICE_LEVEL, P.QUESTION_SERVICE_LEVEL,
+            P.MANAGE_TOKENS, P.MANAGE_SIGN_ON,
         }
     ),
     Role.VIEWER: frozenset({P.VIEW_INSTITUTION, P.VIEW_HUBS, P.VIEW_SERVICE_LEVEL}),

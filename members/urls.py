@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from members.views import application, applying, diligence, institution
+from members.views import application, applying, diligence, domains, institution, sign_on, sign_on_flow
 
 page_patterns: list[URLPattern | URLResolver] = [
     path("apply/", applying.apply, name="apply"),
@@ -31,4 +31,16 @@ page_patterns: list[URLPattern | URLResolver] = [
     path("i/<slug:slug>/people/<uuid:pk>/end/", institution.seat_end, name="seat_end"),
     path("i/<slug:slug>/tokens/", institution.tokens, name="tokens"),
     path("i/<slug:slug>/tokens/<uuid:pk>/revoke/", institution.token_revoke, name="token_revoke"),
+    path("i/<slug:slug>/domains/", domains.domains, name="domains"),
+    path("i/<slug:slug>/domains/<uuid:pk>/check/", domains.domain_check, name="domain_check"),
+    path("i/<slug:slug>/domains/<uuid:pk>/remove/", domains.domain_remove, name="domain_remove"),
+    path("i/<slug:slug>/sign-on/", sign_on.sign_on, name="sign_on"),
+    path("i/<slug:slug>/sign-on/provider/", sign_on.sign_on_form, name="sign_on_form"),
+    path("i/<slug:slug>/sign-on/affiliations/", sign_on.sign_on_affiliations, name="sign_on_affiliations"),
+    path("i/<slug:slug>/sign-on/<uuid:pk>/test/", sign_on.sign_on_test, name="sign_on_test"),
+    path("i/<slug:slug>/sign-on/<uuid:pk>/<slug:act>/", sign_on.sign_on_act, name="sign_on_act"),
+    path("accounts/login/", sign_on_flow.SignInView.as_view(), name="account_login"),
+    path("accounts/sign-on/", sign_on_flow.own_identities, name="sign_on_identities"),
+    path("accounts/sign-on/link/", sign_on_flow.link, name="sign_on_link"),
+    path("accounts/sign-on/<int:pk>/unlink/", sign_on_flow.unlink, name="sign_on_unlink"),
 ]

@@ -18,7 +18,7 @@ from consortium.embedded.files import locked, read_json, write_private, write_pr
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED_BYTES = 300 * 1024 * 1024
-FOLDERS = ("postgres", "valkey", "documents", "mail", "hubs", "stripe", "logs")
+FOLDERS = ("postgres", "valkey", "documents", "mail", "hubs", "stripe", "dns", "logs")
 
 
 class HomeNotWritableError(EmbeddedError):
@@ -111,12 +111,19 @@ class Home:
 
     def stripe_port(self) -> int:
         """The port of the Stripe simulator: the same one as last time while it is free, so that links stay good."""
-        file = self.stripe / "port"
-        kept = read_json(file)
+        return self._port(self.stripe)
+
+    def dns_port(self) -> int:
+        """The port of the demo's DNS server: the same one as last time while it is free."""
+        return self._port(self.path / "dns")
+
+    @staticmethod
+    def _port(folder: Path) -> int:
+        kept = read_json(folder / "port")
         port = int(kept["port"]) if kept else 0
         if not port or not ports.is_free(port):
             port = ports.free_port()
-            write_private(file, f'{{"port": {port}}}\n')
+            write_private(folder / "port", f'{{"port": {port}}}\n')
         return port
 
     def environment(
@@ -127,6 +134,7 @@ class Home:
         redis_url: str,
         port: int,
         stripe_api_base: str = "",
+        dns_resolver: str = "",
         demo: bool = False,
         sample_interval_seconds: int = 60,
     ) -> dict[str, str]:
@@ -141,6 +149,8 @@ class Home:
             "PUBLIC_URL": f"http://{ports.LOOPBACK}:{port}",
             "ALLOWED_HOSTS": f"{ports.LOOPBACK},localhost",
             "STRIPE_API_BASE": stripe_api_base,
+            "DNS_RESOLVER": dns_resolver,
+            "SIGN_ON_LOOPBACK": "true" if demo else "false",
             "SAMPLE_INTERVAL_SECONDS": str(sample_interval_seconds),
             "WORK_CHECK_INTERVAL_SECONDS": str(sample_interval_seconds * 30 if demo else 300),
             "DEMO": "true" if demo else "false",

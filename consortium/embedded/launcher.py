@@ -127,6 +127,7 @@ def _environment(home: Home, servers: Servers, *, port: int, **more: str | bool 
         redis_url=servers.valkey.url,
         port=port,
         stripe_api_base=str(more.get("stripe_api_base", "")),
+        dns_resolver=str(more.get("dns_resolver", "")),
         demo=bool(more.get("demo", False)),
         sample_interval_seconds=int(more.get("sample_interval_seconds", 60)),
     )
@@ -189,6 +190,7 @@ def _prepare_demo(home: Home, servers: Servers, port: int) -> None:
     simulator = f"http://127.0.0.1:{home.stripe_port()}"
     ours = _environment(
         home, servers, port=port, stripe_api_base=simulator, demo=True,
+        dns_resolver=os.environ.get("DNS_RESOLVER") or f"127.0.0.1:{home.dns_port()}",
         sample_interval_seconds=DEMO_SAMPLE_INTERVAL_SECONDS,
     )  # fmt: skip
     if not Path(ours["HUB_PYTHON"]).exists():

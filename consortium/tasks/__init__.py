@@ -9,6 +9,9 @@ from billing.books_check import check_books
 from consortium.kernel import audit, jobs
 from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.tasks.identity import forget_assertions, recheck_domains
+
+__all__ = ["forget_assertions", "nightly_checks", "recheck_domains", "run_job"]
 
 log = structlog.get_logger(__name__)
 

@@ -27,6 +27,8 @@ MENU = (
     ("usage", Permission.VIEW_USAGE, "Use"),
     ("invoices", Permission.VIEW_INVOICES, "Invoices"),
     ("people", Permission.VIEW_PEOPLE, "People"),
+    ("domains", Permission.MANAGE_SIGN_ON, "Domains"),
+    ("sign_on", Permission.MANAGE_SIGN_ON, "Sign-on"),
     ("tokens", Permission.MANAGE_TOKENS, "Programs"),
 )
 
@@ -38,6 +40,8 @@ def _labels() -> dict[str, str]:
         "Use": _("Use"),
         "Invoices": _("Invoices"),
         "People": _("People"),
+        "Domains": _("Domains"),
+        "Sign-on": _("Sign-on"),
         "Programs": _("Programs"),
     }
 
@@ -79,6 +83,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
     if request.user.is_authenticated:
         links += [
             Link(_("Second factor"), reverse("mfa_index")),
+            Link(_("University accounts"), reverse("sign_on_identities")),
             Link(_("Password"), reverse("account_change_password")),
         ]
     if getattr(request.user, "is_staff", False):

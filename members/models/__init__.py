@@ -3,9 +3,11 @@
 from members.models.agreements import Agreement, AgreementTemplate, Signature
 from members.models.applications import AccessRequest, Application, ApplicationNote
 from members.models.diligence import DiligenceDocument, DiligenceVersion
+from members.models.domains import Domain
 from members.models.institutions import Institution, MemberKey, Membership, Seat
 from members.models.issuers import BankDetails, Issuer, TaxRegistration
 from members.models.people import ApiToken, StaffSeat, User
+from members.models.sign_on import SignOn, SignOnTest, UsedAssertion
 
 __all__ = [
     "AccessRequest",
@@ -17,13 +19,17 @@ __all__ = [
     "BankDetails",
     "DiligenceDocument",
     "DiligenceVersion",
+    "Domain",
     "Institution",
     "Issuer",
     "MemberKey",
     "Membership",
     "Seat",
+    "SignOn",
+    "SignOnTest",
     "Signature",
     "StaffSeat",
     "TaxRegistration",
+    "UsedAssertion",
     "User",
 ]

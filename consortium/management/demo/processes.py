@@ -1,4 +1,4 @@
-"""What runs beside the demonstration, under one parent: simulator, hubs, worker, beat, sweeper, meter, web."""
+"""What runs beside the demonstration, under one parent: simulator, DNS, hubs, worker, beat, sweeper, meter, web."""
 
 import sys
 from pathlib import Path
@@ -38,6 +38,16 @@ def simulator(home: Path) -> list[ManagedProcess]:
     return [ManagedProcess(name="stripe", argv=command, cwd=settings.BASE_DIR)]
 
 
+def name_server(home: Path) -> list[ManagedProcess]:
+    """The demo's DNS, unless the environment names another one."""
+    host, _, port = settings.DNS_RESOLVER.rpartition(":")
+    if host != "127.0.0.1":
+        return []
+    command = [sys.executable, "-m", "consortium.embedded.dns_server", "--port", port]
+    command += ["--zone", str(home / "dns" / "zone")]
+    return [ManagedProcess(name="dns", argv=command, cwd=settings.BASE_DIR)]
+
+
 def all_processes(home: Path, port: int) -> list[ManagedProcess]:
     """Everything the portal needs, in starting order."""
     celery = [str(_BIN / "celery"), "-A", "consortium.celery"]
@@ -51,6 +61,7 @@ def all_processes(home: Path, port: int) -> list[ManagedProcess]:
     here = settings.BASE_DIR
     return [
         *simulator(home),
+        *name_server(home),
         ManagedProcess(name="web", argv=web, cwd=here, ready=lambda: _answers(url)),
         ManagedProcess(name="hubs", argv=hubs, cwd=here, grace=30),
         ManagedProcess(name="worker", argv=worker, cwd=here, grace=20),

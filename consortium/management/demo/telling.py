@@ -17,6 +17,7 @@ from consortium.kernel.money import exact_sum, plain
 from consortium.kernel.periods import Month
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.management.demo.applying import tell_applying
+from consortium.management.demo.domains import tell_domains
 from consortium.management.demo.foundation import lay_foundation
 from consortium.management.demo.history import tell_history
 from consortium.management.demo.narrator import Narrator
@@ -61,6 +62,8 @@ def tell(
         step.link = _url("home")
     with narrator.step("membership", "A university applies, is approved and signs") as step:
         agreement = story.join()
+        narrator.say("its DNS proves its domain")
+        tell_domains(institution=story.newcomer, by=users["technical"], home=home)
         step.link = _url("agreement", NEWCOMER, agreement.pk)
     with narrator.step("hub", "Its JupyterHub is provisioned") as step:
         hub = story.provide_hub()

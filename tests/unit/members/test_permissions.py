@@ -32,6 +32,7 @@ TRUTH = {
     P.VIEW_AGREEMENT: "owner finance technical",
     P.SIGN_AGREEMENT: "owner",
     P.MANAGE_TOKENS: "owner technical",
+    P.MANAGE_SIGN_ON: "owner technical",
 }
 PEOPLE = ("owner", "finance", "technical", "viewer", "outsider", "stranger", "staff")
 
