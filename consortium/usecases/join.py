@@ -7,8 +7,8 @@ from django.db import transaction
 from billing.accounts import Payer, open_billing_account
 from billing.models import BillingAccount
 from members.agreements import countersign_agreement
+from members.entitlements import entitlements_of
 from members.models import Agreement, Application, User
-from members.schedule import Schedule
 
 
 @transaction.atomic
@@ -19,16 +19,16 @@ def countersign(agreement: Agreement, *, name: str, title: str, by: User, at: da
     """
     countersign_agreement(agreement, name=name, title=title, by=by, at=at)
     application = Application.objects.filter(institution_id=agreement.institution_id, status="approved").first()
-    institution, schedule = agreement.institution, Schedule.parse(agreement.schedule)
+    institution, agreed = agreement.institution, entitlements_of(agreement)
     payer = Payer(
         name=(application.legal_name if application else "") or institution.name_en,
         address=(application.address if application else "") or institution.city,
         province=institution.province,
         country=institution.country,
         email=application.finance_email if application else "",
-        currency=agreement.currency,
+        currency=agreed.currency,
         language=application.language if application else institution.language,
-        po_required=schedule.po_required,
-        payment_days=schedule.payment_days,
+        po_required=agreed.po_required,
+        payment_days=agreed.payment_days,
     )
     return open_billing_account(institution=institution, issuer=agreement.issuer, payer=payer, by=by, at=at)

@@ -1,6 +1,14 @@
 """Who: people, institutions and their place in the consortium, applications, agreements, issuers."""
 
-from members.models.agreements import Agreement, AgreementTemplate, Signature
+from members.models.agreements import (
+    Agreement,
+    AgreementEvent,
+    AgreementRevision,
+    AgreementTemplate,
+    Signature,
+    SigningInvitation,
+    TextDelivery,
+)
 from members.models.applications import Application, ApplicationNote
 from members.models.institutions import Institution, MemberKey, Membership, Seat
 from members.models.issuers import BankDetails, Issuer, TaxRegistration
@@ -8,6 +16,8 @@ from members.models.people import ApiToken, StaffSeat, User
 
 __all__ = [
     "Agreement",
+    "AgreementEvent",
+    "AgreementRevision",
     "AgreementTemplate",
     "ApiToken",
     "Application",
@@ -19,7 +29,9 @@ __all__ = [
     "Membership",
     "Seat",
     "Signature",
+    "SigningInvitation",
     "StaffSeat",
     "TaxRegistration",
+    "TextDelivery",
     "User",
 ]
