@@ -15,6 +15,8 @@ app = Celery("consortium")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["consortium"])
 app.conf.beat_schedule = {
+    # Days begin at another hour in each agreement's zone.
+    "agreements": {"task": "consortium.agreements", "schedule": crontab(minute=7)},
     "nightly-checks": {"task": "consortium.nightly_checks", "schedule": crontab(hour=8, minute=30)},
 }
 

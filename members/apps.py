@@ -10,4 +10,4 @@ class MembersConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the app's mails and jobs."""
-        from members import agreement_document, emails  # noqa: F401, PLC0415 - imported for their registrations
+        from members import agreement_document, agreement_emails, emails  # noqa: F401, PLC0415 - imported for their registrations

@@ -92,14 +92,6 @@ def mail_declined(event: AuditEvent) -> None:
     )
 
 
-@receiver("members.mail_offer")
-def mail_offer(event: AuditEvent) -> None:
-    """Tell the owners that an agreement waits for their signature."""
-    row = _agreement(event)
-    people = owners_of(row.institution_id)
-    _send(event, people, "members_offer", "agreement", row.institution.slug, row.pk, institution=row.institution)
-
-
 @receiver("members.mail_signed")
 def mail_signed(event: AuditEvent) -> None:
     """Tell staff that an agreement waits for their signature."""

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from members.agreement_urls import agreement_patterns
 from members.views import applying, institution
 
 page_patterns: list[URLPattern | URLResolver] = [
@@ -10,12 +11,7 @@ page_patterns: list[URLPattern | URLResolver] = [
     path("applications/<uuid:pk>/answers/", applying.application_form, name="application_form"),
     path("applications/<uuid:pk>/check/", applying.application_check, name="application_check"),
     path("applications/<uuid:pk>/withdraw/", applying.application_withdraw, name="application_withdraw"),
-    path("i/<slug:slug>/agreements/<uuid:pk>/", institution.agreement, name="agreement"),
-    path(
-        "i/<slug:slug>/agreements/<uuid:pk>/<str:language>.pdf",
-        institution.agreement_document,
-        name="agreement_document",
-    ),
+    *agreement_patterns,
     path("i/<slug:slug>/people/", institution.people, name="people"),
     path("i/<slug:slug>/people/<uuid:pk>/end/", institution.seat_end, name="seat_end"),
     path("i/<slug:slug>/tokens/", institution.tokens, name="tokens"),

@@ -7,7 +7,9 @@ from celery import shared_task
 
 from billing.ledger import is_balanced, receivables_agree
 from consortium.kernel import audit, jobs
+from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
+from members.agreements import lifecycle
 from members.models import Issuer
 
 log = structlog.get_logger(__name__)
@@ -17,6 +19,12 @@ log = structlog.get_logger(__name__)
 def run_job(job_id: str) -> bool:
     """Do the job if nobody else holds it; tell whether this worker did."""
     return jobs.run(UUID(job_id))
+
+
+@shared_task(name="consortium.agreements")
+def agreements() -> int:
+    """Offer renewals, remind, begin new prices, end what is over; returns the steps taken."""
+    return lifecycle.run_due(at=now())
 
 
 @shared_task(name="consortium.nightly_checks")
