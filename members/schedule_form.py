@@ -92,8 +92,8 @@ class ScheduleForm(forms.Form):
         cause = (problem.get("ctx") or {}).get("error")
         message = str(cause or problem["msg"])
         where = [str(part) for part in problem["loc"]]
-        if isinstance(cause, ScheduleInvalid) and cause.field and not where:
-            where = cause.field.split(".")
+        if isinstance(cause, ScheduleInvalid) and cause.field:
+            where += cause.field.split(".")
         for length in range(len(where), 0, -1):
             name = SEPARATOR.join(where[:length])
             if name in self.fields:

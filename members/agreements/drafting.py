@@ -147,7 +147,9 @@ def edit_draft(
     _check_texts(texts)
     was = [getattr(row, name) for name in (*TEXTS, "schedule", "starts_on", "ends_on")]
     for name in TEXTS:
-        setattr(row, name, texts[name].replace("\r\n", "\n").strip() + ("\n" if name.startswith("clauses") else ""))
+        typed = texts[name].replace("\r\n", "\n").strip()
+        if typed != getattr(row, name).strip():  # a browser's blanks at the ends are no change
+            setattr(row, name, typed)
     row.schedule, row.currency = parsed.as_json(), parsed.currency
     row.starts_on, row.ends_on = starts_on, ends_on
     if was == [getattr(row, name) for name in (*TEXTS, "schedule", "starts_on", "ends_on")]:
