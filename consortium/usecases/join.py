@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from billing.accounts import Payer, open_billing_account
+from billing.accounts import Payer, accounts_by_institution, open_billing_account
 from billing.models import BillingAccount
 from members.agreements import countersign_agreement
 from members.entitlements import entitlements_of
@@ -15,9 +15,13 @@ from members.models import Agreement, Application, User
 def countersign(agreement: Agreement, *, name: str, title: str, by: User, at: datetime) -> BillingAccount:
     """Put the agreement in force and open the billing account that its application describes.
 
-    Both or neither. Raises what members.agreements and billing.accounts raise. Needs a scope over the institution.
+    A later version keeps the account that is open. Both or neither. Raises what members.agreements and billing.accounts
+    raise. Needs a scope over the institution.
     """
     countersign_agreement(agreement, name=name, title=title, by=by, at=at)
+    opened = accounts_by_institution(agreement.issuer).get(agreement.institution_id)
+    if agreement.kind != "first" and opened is not None:
+        return opened
     application = Application.objects.filter(institution_id=agreement.institution_id, status="approved").first()
     institution, agreed = agreement.institution, entitlements_of(agreement)
     payer = Payer(

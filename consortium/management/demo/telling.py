@@ -16,6 +16,7 @@ from consortium.kernel.documents import read
 from consortium.kernel.money import exact_sum, plain
 from consortium.kernel.periods import Month
 from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.management.demo.agreements import tell_agreements
 from consortium.management.demo.foundation import lay_foundation
 from consortium.management.demo.history import tell_history
 from consortium.management.demo.narrator import Narrator
@@ -57,6 +58,8 @@ def tell(
         step.link = _url("home")
     with narrator.step("membership", "A university applies, is approved and signs") as step:
         agreement = story.join()
+        with consortium_scope(Scope.COMMAND):
+            tell_agreements(newcomer=NEWCOMER, owner=users["owner"], staff=users["staff"], at=now())
         step.link = _url("agreement", NEWCOMER, agreement.pk)
     with narrator.step("hub", "Its JupyterHub is provisioned") as step:
         hub = story.provide_hub()
