@@ -17,6 +17,8 @@ app.autodiscover_tasks(["consortium"])
 app.conf.beat_schedule = {
     "recheck-domains": {"task": "consortium.recheck_domains", "schedule": crontab(minute="*/15")},
     "forget-assertions": {"task": "consortium.forget_assertions", "schedule": crontab(minute="*/5")},
+    # Days begin at another hour in each agreement's zone.
+    "agreements": {"task": "consortium.agreements", "schedule": crontab(minute=7)},
     "nightly-checks": {"task": "consortium.nightly_checks", "schedule": crontab(hour=8, minute=30)},
 }
 

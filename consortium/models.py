@@ -125,7 +125,10 @@ class Document(Row):
     created_at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["subject_type", "subject_id"])]
+        indexes = [
+            models.Index(fields=["subject_type", "subject_id"]),
+            models.Index(fields=["sha256"], name="document_sha256"),  # the verification page asks by it
+        ]
         constraints = [
             models.UniqueConstraint(fields=["subject_type", "subject_id", "kind", "language"], name="document_once")
         ]

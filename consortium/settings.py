@@ -39,6 +39,10 @@ WORK_CHECK_INTERVAL_SECONDS = _read.read(
 HUB_PYTHON = _read.read(
     Path, "HUB_PYTHON", default=BASE_DIR / ".venv-hub/bin/python", why="the interpreter of the local hubs"
 )
+SIGNING_KEY = _read.read(str, "SIGNING_KEY", why="signs agreements: a private key as PEM, or the path of its file")
+SIGNING_CERTIFICATE = _read.read(
+    str, "SIGNING_CERTIFICATE", why="belongs to SIGNING_KEY: a certificate, or a chain, as PEM or the path of its file"
+)
 STRIPE_API_KEY = _read.read(str, "STRIPE_API_KEY", why="the secret key of the Stripe account")
 STRIPE_WEBHOOK_SECRET = _read.read(str, "STRIPE_WEBHOOK_SECRET", why="verifies Stripe's webhooks")
 STRIPE_API_BASE = _read.read(
@@ -264,7 +268,7 @@ SPECTACULAR_SETTINGS = {
 
 # --- Logs ----------------------------------------------------------------------------------------------------------
 DJANGO_STRUCTLOG_CELERY_ENABLED = False
-_secret_links = re.compile(r"(/pay/|/password/reset/key/|/confirm-email/)[^/\s\"']+")
+_secret_links = re.compile(r"(/pay/|/sign/|/password/reset/key/|/confirm-email/)[^/\s\"']+")
 
 
 def _hide_secret_links(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -1,131 +1,24 @@
 """Staff pages of the app: applications to review, agreements to countersign, the directory, people, issuers."""
 
-from collections.abc import Callable
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from consortium.kernel.formats import money_text
-from members import admin_applications, admin_diligence, agreements
+from members import admin_applications, admin_diligence
+from members.admin_agreements import AgreementAdmin, AgreementTemplateAdmin
 from members.models import (
-    Agreement,
-    AgreementTemplate,
     BankDetails,
     Institution,
     Issuer,
     Membership,
     Seat,
-    Signature,
     StaffSeat,
     TaxRegistration,
     User,
 )
 from members.permissions import Permission
-from members.schedule import Schedule
-from members.staff_admin import Act, ActingAdmin, StaffAdmin
-
-__all__ = ["admin_applications", "admin_diligence"]  # imported for their registrations
-
-
-class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg] # generic to the type checker alone
-    """Rows beneath another one that nobody edits here."""
-
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
-        """Nobody."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Nobody."""
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Who sees the page sees them."""
-        return True
-
-
-class ReasonForm(forms.Form):
-    """Why."""
-
-    reason = forms.CharField(max_length=5_000, widget=forms.Textarea(attrs={"rows": 6}))
-
-
-class CountersignForm(forms.Form):
-    """The consortium's signature."""
-
-    name = forms.CharField(label="Your name", max_length=200)
-    title = forms.CharField(label="Your title", max_length=200)
-
-
-class SignatureInline(ReadOnlyInline):
-    """Who signed."""
-
-    model = Signature
-    fields = ("side", "name", "title", "language", "at", "content_sha256")
-
-
-def preview_countersigning(row: Agreement) -> list[tuple[str, object]]:
-    """What comes into force."""
-    schedule = Schedule.parse(row.schedule)
-    signed = Signature.objects.filter(agreement=row, side="member").first()
-    return [
-        ("Signed by", f"{signed.name}, {signed.title}, {signed.at:%Y-%m-%d %H:%M} UTC" if signed else "nobody"),
-        ("Term", f"{row.starts_on} to {row.ends_on or 'open'} ({row.zone})"),
-        ("Yearly dues", money_text(schedule.dues, schedule.currency, language="en", code=True)),
-        ("Hubs", schedule.entitlements.hubs),
-        ("SHA-256 of the content", agreements.content_sha256(row)),
-    ]
-
-
-def act_countersign(row: Agreement, **values: Any) -> object:
-    """Countersign by `AgreementAdmin.countersign`, which the project sets to its use case."""
-    return AgreementAdmin.countersign(row, **values)
-
-
-@admin.register(Agreement)
-class AgreementAdmin(ActingAdmin):
-    """Agreements, and the consortium's signature."""
-
-    list_display = ("institution", "version", "status", "starts_on", "ends_on", "currency", "created_at")
-    list_filter = ("status", "issuer", "currency")
-    search_fields = ("institution__name_en", "institution__name_fr")
-    list_select_related = ("institution",)
-    inlines = (SignatureInline,)
-    # The project puts its use case here, which also opens the billing account: this app cannot know it.
-    countersign: Callable[..., object] = staticmethod(agreements.countersign_agreement)
-    acts = (
-        Act(
-            name="countersign",
-            label="Countersign",
-            explain="The agreement is in force and the university a member: it may request hubs, and owes its dues.",
-            form=CountersignForm,
-            run=act_countersign,
-            states=("signed",),
-            permission=Permission.COUNTERSIGN_AGREEMENT,
-            preview=preview_countersigning,
-        ),
-        Act(
-            name="withdraw",
-            label="Withdraw",
-            explain="The university cannot sign it any more.",
-            form=ReasonForm,
-            run=agreements.withdraw_agreement,
-            states=("draft", "offered", "signed"),
-            permission=Permission.REVIEW_APPLICATIONS,
-            danger=True,
-        ),
-    )
-
-
-@admin.register(AgreementTemplate)
-class AgreementTemplateAdmin(StaffAdmin):
-    """Clauses and schedules that were published; a new version is a new row."""
-
-    list_display = ("title_en", "issuer", "version", "created_at")
+from members.staff_admin import StaffAdmin
 
 
 @admin.register(Institution)
@@ -134,8 +27,7 @@ class InstitutionAdmin(StaffAdmin):
 
     editor = Permission.REVIEW_APPLICATIONS
     list_display = ("name_en", "slug", "city", "province", "zone", "domain")
-    list_filter = ("confirmed", "province", "language")
-    readonly_fields = ("confirmed",)
+    list_filter = ("province", "language")
     search_fields = ("name_en", "name_fr", "city", "domain", "slug", "ror")
 
 
@@ -232,4 +124,5 @@ class IssuerAdmin(StaffAdmin):
     inlines = (RegistrationInline, BankInline)
 
 
-from members import admin_sign_on  # noqa: E402, F401 - registers its pages
+# Registered in their own modules.
+__all__ = ["AgreementAdmin", "AgreementTemplateAdmin", "admin_applications", "admin_diligence"]

@@ -20,6 +20,7 @@ from consortium.kernel.crash import crash_point
 from consortium.kernel.jobs import Run, job_kind
 from consortium.kernel.language import LANGUAGES, bilingual
 from consortium.kernel.pdf import write_pdf
+from consortium.kernel.signing import sign_pdf
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import Document
 from members.agreements import content_sha256
@@ -77,7 +78,7 @@ def agreement_documents(agreement: Agreement) -> dict[str, Document]:
 
 @job_kind("render_agreement")
 def render_agreement(run: Run) -> dict[str, str]:
-    """Store the PDF of an agreement in each language; starting over finds those that are there."""
+    """Store the signed PDF of an agreement in each language; starting over finds those that are there."""
     agreement_id = UUID(run.arguments["agreement_id"])
     hashes = {}
     for done, language in enumerate(LANGUAGES):
@@ -100,8 +101,11 @@ def _store(agreement_id: UUID, language: str) -> Document:
                 "version": agreement.version,
                 "language": language,
             }
+            reason = _("Agreement with %(university)s") % {
+                "university": bilingual(agreement.institution, "name", language)
+            }
         return documents.store(
-            agreement_pdf(agreement, language=language),
+            sign_pdf(agreement_pdf(agreement, language=language), reason=reason),
             kind=KIND,
             name=name,
             media_type="application/pdf",

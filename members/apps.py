@@ -10,5 +10,12 @@ class MembersConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the app's mails and jobs."""
-        from members import agreement_document, domain_emails, domain_jobs, emails, sign_on_emails  # noqa: F401, PLC0415 - imported for their registrations  # noqa: F401, PLC0415 - likewise
+        from members import (  # noqa: F401, PLC0415 - imported for their registrations
+            agreement_document,
+            agreement_emails,
+            domain_emails,
+            domain_jobs,
+            emails,
+            sign_on_emails,
+        )
         from members.sign_on import entering  # noqa: F401, PLC0415 - likewise

@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from consortium.kernel.language import bilingual
-from members.models import Agreement, Application, Institution, Membership, Seat, Signature, User
+from members.models import Agreement, AgreementEvent, Application, Institution, Membership, Seat, Signature, User
 from members.permissions import MFA_ROLES, STAFF_ROLES, Permission
 from members.roles import Role
 from members.states import AGREEMENT, APPLICATION
@@ -58,6 +58,9 @@ TONES = {
     "offered": "warning",
     "signed": "info",
     "in_force": "success",
+    "announced": "info",
+    "suspended": "danger",
+    "terminating": "warning",
     "superseded": "neutral",
     "ended": "neutral",
 }
@@ -75,6 +78,9 @@ def state_words(value: str) -> str:
         "offered": _("To be signed"),
         "signed": _("Signed, to be countersigned"),
         "in_force": _("In force"),
+        "announced": _("Announced"),
+        "suspended": _("Suspended"),
+        "terminating": _("Under notice"),
         "superseded": _("Superseded"),
         "ended": _("Ended"),
     }.get(value, value)
@@ -219,5 +225,7 @@ def _people(keys: Iterable[UUID]) -> list[User]:
 
 
 def agreements_of(institution: Institution) -> "QuerySet[Agreement]":
-    """Every version that the institution may see, newest first; drafts are still the consortium's own."""
-    return Agreement.objects.filter(institution=institution).exclude(status="draft").select_related("issuer")
+    """Every version that the institution may see, newest first: drafts only once they were offered."""
+    was_offered = Exists(AgreementEvent.objects.filter(agreement=OuterRef("pk"), kind="offered"))
+    rows = Agreement.objects.filter(~Q(status__in=["draft", "withdrawn"]) | was_offered, institution=institution)
+    return rows.select_related("issuer", "institution", "follows")

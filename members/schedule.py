@@ -7,24 +7,33 @@ the same terms, with a tier of yearly dues for each size of institution.
 
 from decimal import Decimal
 from itertools import pairwise
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from consortium.kernel.errors import Invalid
-from consortium.kernel.money import exponent, parse_amount, plain, scale
-
-GIB: Final = 1024**3
-
-
-class ScheduleInvalid(Invalid, ValueError):
-    """A schedule lacks a term, has one nobody knows, or contradicts itself."""
-
-    code = "schedule_invalid"
-
-
-def _read_amount(value: object) -> Decimal:
-    return parse_amount(plain(value) if isinstance(value, Decimal) else value)
+from consortium.kernel.money import exponent, plain, scale
+from members.schedule_terms import (
+    GIB,
+    Allocation,
+    Amount,
+    Count,
+    DataProtection,
+    EventHubs,
+    Exit,
+    FrozenTerms,
+    HubFee,
+    OrderRule,
+    Positive,
+    Recovery,
+    Renewal,
+    Responsibility,
+    ScheduleInvalid,
+    Severity,
+    Share,
+    Subprocessor,
+    TaxFacts,
+    Words,
+)
 
 
 def _read_currency(value: object) -> str:
@@ -32,49 +41,35 @@ def _read_currency(value: object) -> str:
     return str(value)
 
 
-Amount = Annotated[
-    Decimal,
-    BeforeValidator(_read_amount, json_schema_input_type=str),
-    PlainSerializer(plain, return_type=str),
-    Field(ge=0),
-]
-Share = Annotated[Amount, Field(le=1)]
 Currency = Annotated[str, BeforeValidator(_read_currency)]
-Count = Annotated[int, Field(ge=0, strict=True)]
-Positive = Annotated[int, Field(gt=0, strict=True)]
-Words = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class _Frozen(BaseModel):
-    """What is written in an agreement neither changes nor carries words nobody reads."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Slab(_Frozen):
+class Slab(FrozenTerms):
     """The price of each monthly active user up to, and including, the `up_to`-th; the last slab has no end."""
 
     up_to: Positive | None
     unit_price: Amount
 
 
-class Credit(_Frozen):
+class Credit(FrozenTerms):
     """Below this monthly availability, that share of the creditable monthly fee is credited."""
 
     below: Share
     credit: Share
 
 
-class ServiceLevel(_Frozen):
+class ServiceLevel(FrozenTerms):
     """What is promised of each hub in a month; shares of one ("0.995" is 99.5 %), hours are business hours."""
 
     availability: Share
     credits: tuple[Credit, ...] = ()
     urgent_response_hours: Positive = 4
     response_hours: Positive = 16
+    severities: tuple[Severity, ...] = ()
+    maintenance_notice_hours: Positive = 72
 
 
-class HubLimits(_Frozen):
+class HubLimits(FrozenTerms):
     """What an institution is entitled to: how many hubs, of which environments, how large, where."""
 
     hubs: Count
@@ -82,9 +77,10 @@ class HubLimits(_Frozen):
     memory_limit_bytes: Positive
     max_servers: Positive
     regions: tuple[Words, ...]
+    home_limit_bytes: Positive | None = None  # of one person; None: as the cluster allows
 
 
-class Tier(_Frozen):
+class Tier(FrozenTerms):
     """A class of member by size: up to, and including, so many students (FTE), and its yearly dues."""
 
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,19}$")]
@@ -94,7 +90,7 @@ class Tier(_Frozen):
     dues: Amount
 
 
-class _Terms(_Frozen):
+class _Terms(FrozenTerms):
     """What a template and an agreement have in common. Days are calendar days."""
 
     version: Positive = 1
@@ -109,6 +105,19 @@ class _Terms(_Frozen):
     payment_days: Positive = 30
     po_required: bool = False
     notice_days: Positive = 90
+    price_notice_days: Positive = 90  # how long before new prices hold the consortium tells the member
+    max_price_increase: Share | None = None  # of each price, by one notice; None: no bound was agreed
+    renewal: Renewal = Renewal()
+    event_hubs: EventHubs | None = None
+    creditable_fees: tuple[HubFee, ...] = ()  # by hub, where `creditable_monthly_fee` does not hold
+    order_rule: OrderRule = OrderRule()
+    tax: TaxFacts | None = None
+    recovery: Recovery | None = None
+    responsibilities: tuple[Responsibility, ...] = ()
+    data_protection: DataProtection | None = None
+    subprocessors: tuple[Subprocessor, ...] = ()
+    allocation: Allocation | None = None
+    exit: Exit | None = None
 
     @model_validator(mode="after")
     def _terms_hold_together(self) -> Self:
@@ -123,9 +132,19 @@ class _Terms(_Frozen):
             raise ScheduleInvalid(
                 "Service credits must begin below the promised availability, and fall.", field="credits"
             )
-        prices = [self.support_hourly_rate, self.creditable_monthly_fee, *(slab.unit_price for slab in self.slabs)]
-        _refuse_fractions_of_a_cent(prices, self.currency)
+        if len({fee.hub for fee in self.creditable_fees}) != len(self.creditable_fees):
+            raise ScheduleInvalid("A hub has two creditable fees.", field="creditable_fees")
+        _refuse_fractions_of_a_cent(self._unit_prices(), self.currency)
         return self
+
+    def _unit_prices(self) -> list[Decimal]:
+        events = [self.event_hubs.price_each] if self.event_hubs else []
+        fees = [self.creditable_monthly_fee, *(each.fee for each in self.creditable_fees)]
+        return [self.support_hourly_rate, *fees, *events, *(slab.unit_price for slab in self.slabs)]
+
+    def fee_of(self, hub: str) -> Decimal:
+        """Will return the creditable monthly fee of the hub of that slug, in `currency`."""
+        return next((each.fee for each in self.creditable_fees if each.hub == hub), self.creditable_monthly_fee)
 
     def as_json(self) -> dict[str, Any]:
         """Will return what the database stores: plain JSON, amounts as strings."""
@@ -138,8 +157,11 @@ class _Terms(_Frozen):
             return cls.model_validate(value)
         except ValidationError as error:
             first = error.errors()[0]
+            cause = (first.get("ctx") or {}).get("error")
             where = ".".join(str(part) for part in first["loc"])
-            raise ScheduleInvalid(f"The schedule's {where or 'terms'}: {first['msg']}.", field=where or None) from error
+            inner = cause.field if isinstance(cause, ScheduleInvalid) else None
+            message = f"The schedule's {where or 'terms'}: {cause or first['msg']}".rstrip(".")
+            raise ScheduleInvalid(f"{message}.", field=where or inner) from error
 
 
 class Schedule(_Terms):
@@ -213,3 +235,17 @@ def _refuse_fractions_of_a_cent(prices: list[Decimal], currency: str) -> None:
     for price in prices:
         if scale(price) > exponent(currency):
             raise ScheduleInvalid(f"{plain(price)} is finer than the smallest unit of {currency}.", field="currency")
+
+
+__all__ = [
+    "GIB",
+    "Amount",
+    "Credit",
+    "HubLimits",
+    "Schedule",
+    "ScheduleInvalid",
+    "ScheduleTemplate",
+    "ServiceLevel",
+    "Slab",
+    "Tier",
+]

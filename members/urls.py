@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from members.agreement_urls import agreement_patterns
 from members.views import application, applying, diligence, domains, institution, sign_on, sign_on_flow
 
 page_patterns: list[URLPattern | URLResolver] = [
@@ -21,12 +22,7 @@ page_patterns: list[URLPattern | URLResolver] = [
     path("due-diligence/", diligence.pack, name="due_diligence"),
     path("due-diligence/all.zip", diligence.pack_zip, name="due_diligence_zip"),
     path("due-diligence/<uuid:pk>/<str:language>/", diligence.pack_file, name="due_diligence_file"),
-    path("i/<slug:slug>/agreements/<uuid:pk>/", institution.agreement, name="agreement"),
-    path(
-        "i/<slug:slug>/agreements/<uuid:pk>/<str:language>.pdf",
-        institution.agreement_document,
-        name="agreement_document",
-    ),
+    *agreement_patterns,
     path("i/<slug:slug>/people/", institution.people, name="people"),
     path("i/<slug:slug>/people/<uuid:pk>/end/", institution.seat_end, name="seat_end"),
     path("i/<slug:slug>/tokens/", institution.tokens, name="tokens"),

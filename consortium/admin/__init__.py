@@ -36,6 +36,11 @@ site.waiting = (
         lambda: reverse("admin:members_diligencedocument_changelist") + "?overdue=yes",
     ),
     Waiting(
+        _("Agreements to write"),
+        lambda: Agreement.objects.filter(status="draft").count(),
+        lambda: reverse("admin:members_agreement_changelist") + "?status__exact=draft",
+    ),
+    Waiting(
         _("Agreements to countersign"),
         lambda: Agreement.objects.filter(status="signed").count(),
         lambda: reverse("admin:members_agreement_changelist") + "?status__exact=signed",

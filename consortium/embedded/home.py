@@ -13,11 +13,13 @@ from functools import cached_property
 from pathlib import Path
 
 from consortium.embedded import ports
+from consortium.embedded.certificates import self_made_certificate
 from consortium.embedded.errors import EmbeddedError
 from consortium.embedded.files import locked, read_json, write_private, write_private_json
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED_BYTES = 300 * 1024 * 1024
+SIGNING = ("SIGNING_KEY", "SIGNING_CERTIFICATE")
 FOLDERS = ("postgres", "valkey", "documents", "mail", "hubs", "stripe", "dns", "logs")
 
 
@@ -88,6 +90,8 @@ class Home:
             if kept is None and file.exists():
                 raise SecretsUnreadableError(file)
             complete = _new_secrets() | {name: str(value) for name, value in (kept or {}).items()}
+            if SIGNING[0] not in complete:
+                complete |= dict(zip(SIGNING, self_made_certificate(), strict=True))
             if complete != kept:  # the first time, or a later version of the portal needs one more
                 write_private_json(file, dict(complete))
         return complete
@@ -139,7 +143,7 @@ class Home:
         sample_interval_seconds: int = 60,
     ) -> dict[str, str]:
         """Every value that the settings read, for a portal on 127.0.0.1:`port` whose state lives here."""
-        ours = ("SECRET_KEY", "FIELD_KEYS", "AUDIT_SALT", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET")
+        ours = ("SECRET_KEY", "FIELD_KEYS", "AUDIT_SALT", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", *SIGNING)
         return {
             **{name: self.secrets[name] for name in ours},
             "PORTAL_HOME": str(self.path),

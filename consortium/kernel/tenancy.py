@@ -19,6 +19,7 @@ class Scope(StrEnum):
     SIGN_IN = "sign_in"  # which seats and tokens a person or program has
     APPLICANT = "applicant"  # an application, before there is a seat
     PAY_LINK = "pay_link"  # one invoice, by its secret link
+    SIGN_LINK = "sign_link"  # one agreement, by a delegate's secret link
     STAFF = "staff"  # consortium staff in the admin site
     JOB = "job"  # background work on behalf of the consortium
     WEBHOOK = "webhook"  # a payment provider's message

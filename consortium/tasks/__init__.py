@@ -10,6 +10,7 @@ from consortium.kernel import audit, jobs
 from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.tasks.identity import forget_assertions, recheck_domains
+from members.agreements import lifecycle
 
 __all__ = ["forget_assertions", "nightly_checks", "recheck_domains", "run_job"]
 
@@ -20,6 +21,12 @@ log = structlog.get_logger(__name__)
 def run_job(job_id: str) -> bool:
     """Do the job if nobody else holds it; tell whether this worker did."""
     return jobs.run(UUID(job_id))
+
+
+@shared_task(name="consortium.agreements")
+def agreements() -> int:
+    """Offer renewals, remind, begin new prices, end what is over; returns the steps taken."""
+    return lifecycle.run_due(at=now())
 
 
 @shared_task(name="consortium.nightly_checks")

@@ -5,7 +5,8 @@ from what the database says.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -25,9 +26,9 @@ from consortium.kernel.errors import PortalError
 from consortium.kernel.periods import Month, month_period
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import Job
-from members.models import Agreement, Issuer, User
+from members.entitlements import Entitlements, entitlements_between
+from members.models import Issuer, User
 from members.permissions import Permission, check_staff
-from members.schedule import Schedule
 from provisioning.queries import month_use
 from provisioning.rollups import roll_recent
 
@@ -61,8 +62,8 @@ def member_facts(issuer: Issuer, month: Month) -> list[MemberFacts]:
     """Each member's agreement and use of the month, in the zone of its agreement. Needs a consortium scope."""
     use = month_use(month=month)
     facts = []
-    for agreement, ends_on in _in_the_month(issuer, month):
-        used = use.get(agreement.institution_id)
+    for agreed in _in_the_month(issuer, month):
+        used = use.get(agreed.institution_id)
         values: Mapping[str, Any] = (
             {
                 "server_seconds": used.server_seconds,
@@ -75,41 +76,32 @@ def member_facts(issuer: Issuer, month: Month) -> list[MemberFacts]:
         )
         facts.append(
             MemberFacts(
-                institution_id=agreement.institution_id,
-                slug=agreement.institution.slug,
-                zone=agreement.zone,
-                agreement_id=agreement.pk,
-                currency=agreement.currency,
-                schedule=Schedule.parse(agreement.schedule),
-                starts_on=agreement.starts_on,
-                ends_on=ends_on,
+                institution_id=agreed.institution_id,
+                slug=agreed.institution_slug,
+                zone=agreed.zone,
+                agreement_id=agreed.agreement_id,
+                currency=agreed.currency,
+                schedule=agreed.schedule,
+                starts_on=agreed.starts_on,
+                ends_on=agreed.ends_on,
                 **values,
             )
         )
     return facts
 
 
-def _in_the_month(issuer: Issuer, month: Month) -> list[tuple[Agreement, date | None]]:
-    """The agreements that cover some of the month, each until the next version of it begins.
+def _in_the_month(issuer: Issuer, month: Month) -> list[Entitlements]:
+    """What covers some of the month.
 
     Raises NeedsOperator where one member changed its agreement within the month: one invoice cannot follow two.
     """
-    signed = Agreement.objects.filter(issuer=issuer, status__in=["in_force", "superseded", "ended"])
-    versions = list(signed.select_related("institution").order_by("institution_id", "version"))
-    found: dict[UUID, tuple[Agreement, date | None]] = {}
-    for number, agreement in enumerate(versions):
-        later = [each.starts_on for each in versions[number + 1 :] if each.institution_id == agreement.institution_id]
-        ends = [day for day in (agreement.ends_on, *later[:1]) if day is not None]
-        ends_on = min(ends) if ends else None
-        is_over = ends_on is not None and (ends_on <= month.first_day or ends_on <= agreement.starts_on)
-        if agreement.starts_on >= month.next().first_day or is_over:
-            continue
-        if agreement.institution_id in found:
+    covering = entitlements_between(issuer_id=issuer.pk, first_day=month.first_day, next_day=month.next().first_day)
+    for one, two in pairwise(covering):
+        if one.institution_id == two.institution_id:
             raise jobs.NeedsOperator(
-                f"{agreement.institution} changed its agreement within {month}. Let the new version begin with a month."
+                f"{one.institution_slug} changed its agreement within {month}. Let the new version begin with a month."
             )
-        found[agreement.institution_id] = (agreement, ends_on)
-    return list(found.values())
+    return covering
 
 
 def close_period(period_id: UUID, *, by: User, early: bool, at: datetime, report: Report = _silent) -> dict[str, Any]:

@@ -4,33 +4,37 @@ from datetime import datetime
 
 from django.db import transaction
 
-from billing.accounts import Payer, open_billing_account
+from billing.accounts import Payer, accounts_by_institution, open_billing_account
 from billing.models import BillingAccount
 from members.agreements import countersign_agreement
 from members.answers import postal_address
+from members.entitlements import entitlements_of
 from members.models import Agreement, Application, Institution, User
-from members.schedule import Schedule
 
 
 @transaction.atomic
 def countersign(agreement: Agreement, *, name: str, title: str, by: User, at: datetime) -> BillingAccount:
     """Put the agreement in force and open the billing account that its application describes.
 
-    Both or neither. Raises what members.agreements and billing.accounts raise. Needs a scope over the institution.
+    A later version keeps the account that is open. Both or neither. Raises what members.agreements and billing.accounts
+    raise. Needs a scope over the institution.
     """
     countersign_agreement(agreement, name=name, title=title, by=by, at=at)
+    opened = accounts_by_institution(agreement.issuer).get(agreement.institution_id)
+    if agreement.kind != "first" and opened is not None:
+        return opened
     application = Application.objects.filter(institution_id=agreement.institution_id, status="approved").first()
-    institution, schedule = agreement.institution, Schedule.parse(agreement.schedule)
+    institution, agreed = agreement.institution, entitlements_of(agreement)
     payer = Payer(
         name=(application.legal_name if application else "") or institution.name_en,
         address=_address_for_invoices(application) or institution.city,
         province=_province(application, institution),
         country=application.country if application else institution.country,
         email=application.finance_email if application else "",
-        currency=agreement.currency,
+        currency=agreed.currency,
         language=application.language if application else institution.language,
-        po_required=schedule.po_required,
-        payment_days=schedule.payment_days,
+        po_required=agreed.po_required,
+        payment_days=agreed.payment_days,
     )
     return open_billing_account(institution=institution, issuer=agreement.issuer, payer=payer, by=by, at=at)
 

@@ -1,6 +1,14 @@
 """Who: people, institutions and their place in the consortium, applications, agreements, issuers."""
 
-from members.models.agreements import Agreement, AgreementTemplate, Signature
+from members.models.agreements import (
+    Agreement,
+    AgreementEvent,
+    AgreementRevision,
+    AgreementTemplate,
+    Signature,
+    SigningInvitation,
+    TextDelivery,
+)
 from members.models.applications import AccessRequest, Application, ApplicationNote
 from members.models.diligence import DiligenceDocument, DiligenceVersion
 from members.models.domains import Domain
@@ -12,6 +20,8 @@ from members.models.sign_on import SignOn, SignOnTest, UsedAssertion
 __all__ = [
     "AccessRequest",
     "Agreement",
+    "AgreementEvent",
+    "AgreementRevision",
     "AgreementTemplate",
     "ApiToken",
     "Application",
@@ -28,8 +38,10 @@ __all__ = [
     "SignOn",
     "SignOnTest",
     "Signature",
+    "SigningInvitation",
     "StaffSeat",
     "TaxRegistration",
+    "TextDelivery",
     "UsedAssertion",
     "User",
 ]

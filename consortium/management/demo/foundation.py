@@ -11,9 +11,9 @@ from billing.rules import add_rule
 from consortium.kernel.audit import System
 from consortium.kernel.dated import since
 from consortium.kernel.periods import Month
+from consortium.management.demo.schedule import SCHEDULE
 from members.directory import load_directory
 from members.models import AgreementTemplate, BankDetails, Issuer, TaxRegistration
-from members.schedule import Credit, HubLimits, ScheduleTemplate, ServiceLevel, Slab, Tier
 from provisioning.catalogue import load_catalogue
 
 SETUP = System("demo")
@@ -21,40 +21,6 @@ HERE = Path(__file__).parent
 GIB = 1024**3
 RATES = (Decimal("1.3712"), Decimal("1.3805"), Decimal("1.3767"), Decimal("1.3694"), Decimal("1.3731"))
 SOURCE = "Demonstration rate, monthly"
-
-SCHEDULE = ScheduleTemplate(
-    currency="CAD",
-    slabs=(
-        Slab(up_to=10, unit_price=Decimal("10.00")),
-        Slab(up_to=100, unit_price=Decimal("5.00")),
-        Slab(up_to=1_000, unit_price=Decimal("2.50")),
-        Slab(up_to=10_000, unit_price=Decimal("1.25")),
-        Slab(up_to=None, unit_price=Decimal("0.00")),
-    ),
-    included_support_hours=Decimal(10),
-    support_hourly_rate=Decimal("120.00"),
-    creditable_monthly_fee=Decimal("500.00"),
-    entitlements=HubLimits(
-        hubs=2,
-        environments=("standard", "r", "data-science"),
-        memory_limit_bytes=4 * GIB,
-        max_servers=200,
-        regions=("local",),
-    ),
-    service_level=ServiceLevel(
-        availability=Decimal("0.999"),
-        credits=(
-            Credit(below=Decimal("0.999"), credit=Decimal("0.10")),
-            Credit(below=Decimal("0.990"), credit=Decimal("0.25")),
-            Credit(below=Decimal("0.950"), credit=Decimal(1)),
-        ),
-    ),
-    tiers=(
-        Tier(code="small", name_en="Small", name_fr="Petite", fte_up_to=10_000, dues=Decimal("12000.00")),
-        Tier(code="medium", name_en="Medium", name_fr="Moyenne", fte_up_to=30_000, dues=Decimal("24000.00")),
-        Tier(code="large", name_en="Large", name_fr="Grande", fte_up_to=None, dues=Decimal("36000.00")),
-    ),
-)
 
 
 def lay_foundation(*, at: datetime, first_month: Month, this_month: Month) -> Issuer:

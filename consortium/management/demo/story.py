@@ -108,7 +108,7 @@ class Story:
             return agreement
 
     def _agreement(self) -> Agreement:
-        agreement = Agreement.objects.filter(institution=self.newcomer).first()
+        agreement = Agreement.objects.filter(institution=self.newcomer, kind="first").first()
         if agreement is None:
             self.say("the university applies, staff approve")
             at = now()

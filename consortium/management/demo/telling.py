@@ -16,6 +16,7 @@ from consortium.kernel.documents import read
 from consortium.kernel.money import exact_sum, plain
 from consortium.kernel.periods import Month
 from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.management.demo.agreements import tell_agreements
 from consortium.management.demo.applying import tell_applying
 from consortium.management.demo.domains import tell_domains
 from consortium.management.demo.foundation import lay_foundation
@@ -64,6 +65,8 @@ def tell(
         agreement = story.join()
         narrator.say("its DNS proves its domain")
         tell_domains(institution=story.newcomer, by=users["technical"], home=home)
+        with consortium_scope(Scope.COMMAND):
+            tell_agreements(newcomer=NEWCOMER, owner=users["owner"], staff=users["staff"], at=now())
         step.link = _url("agreement", NEWCOMER, agreement.pk)
     with narrator.step("hub", "Its JupyterHub is provisioned") as step:
         hub = story.provide_hub()

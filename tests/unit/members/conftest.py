@@ -8,6 +8,7 @@ import pytest
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.models import AgreementTemplate, Institution
 from tests.cast import Cast
+from tests.unit.members.agreement_story import Place
 from tests.unit.members.story import make_applicant_university, make_template
 
 
@@ -26,3 +27,8 @@ def birch(db: None) -> Institution:
 def scope(db: None) -> Iterator[None]:
     with consortium_scope(Scope.COMMAND):
         yield
+
+
+@pytest.fixture
+def place(scope: None, cast: Cast, birch: Institution, terms: AgreementTemplate, at: datetime) -> Place:
+    return Place(cast, birch, terms, at)

@@ -70,3 +70,42 @@ def test_service_credits_that_begin_above_the_promise_are_refused() -> None:
     offered["service_level"]["credits"] = [{"below": "0.999", "credit": "0.10"}]
     with pytest.raises(ScheduleInvalid):
         ScheduleTemplate.parse(offered)
+
+
+# As the first release stored it: terms that came later have defaults, and what is stored is never rewritten.
+OLD = {
+    "version": 1, "currency": "CAD", "slabs": [{"up_to": None, "unit_price": "2.50"}], "included_support_hours": "4",
+    "support_hourly_rate": "120.00", "creditable_monthly_fee": "500.00", "term_months": None, "payment_days": 30,
+    "po_required": False, "notice_days": 90, "tier": "small", "tier_name_en": "small", "tier_name_fr": "petite",
+    "dues": "6000.00",
+    "entitlements": {
+        "hubs": 2, "environments": ["standard"], "memory_limit_bytes": 4294967296, "max_servers": 100,
+        "regions": ["local"],
+    },
+    "service_level": {
+        "availability": "0.995", "credits": [{"below": "0.99", "credit": "0.10"}], "urgent_response_hours": 4,
+        "response_hours": 16,
+    },
+}  # fmt: skip
+
+
+def test_a_schedule_of_the_first_release_still_reads_and_agrees_to_nothing_new() -> None:
+    schedule = Schedule.parse(OLD)
+    assert (schedule.dues, schedule.entitlements.hubs) == (Decimal("6000.00"), 2)
+    assert (schedule.recovery, schedule.data_protection, schedule.responsibilities, schedule.exit) == (
+        None,
+        None,
+        (),
+        None,
+    )
+    assert schedule.fee_of("any-hub") == Decimal("500.00")
+
+
+def test_a_hub_may_have_a_creditable_fee_of_its_own_and_only_one() -> None:
+    changed = OLD | {"creditable_fees": [{"hub": "birch-lab", "fee": "800.00"}]}
+    schedule = Schedule.parse(changed)
+    assert (schedule.fee_of("birch-lab"), schedule.fee_of("other")) == (Decimal("800.00"), Decimal("500.00"))
+    twice = OLD | {"creditable_fees": changed["creditable_fees"] * 2}  # type: ignore[operator] # a list
+    with pytest.raises(ScheduleInvalid) as refused:
+        Schedule.parse(twice)
+    assert refused.value.field == "creditable_fees"
