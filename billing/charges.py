@@ -10,8 +10,9 @@ from billing.bills import current_bills
 from billing.drafting import Charges, Conversion, DirectCost, SharedCost
 from billing.facts import MemberFacts, covered
 from billing.fx import converted, rate_on
-from billing.models import BillingPeriod, FxRate, Pool
-from billing.pools import ComputedPool, cost_sums, last_day
+from billing.models import BillImport, BillingPeriod, FxRate, Pool
+from billing.pools import ComputedPool, cost_sums, last_day, rate_day
+from billing.provider_totals import differences
 from billing.snapshot import SharePart
 from consortium.kernel.money import exact_sum
 from consortium.kernel.periods import Month
@@ -83,7 +84,7 @@ def kept_pools(period: BillingPeriod) -> list[PoolView]:
             basis_month=pool.basis_month,
             parts={share.institution_id: (share.weight, share.exact, share.amount) for share in pool.shares.all()},
         )
-        for pool in sorted(kept, key=lambda pool: (pool.bill.month, pool.bill.cloud_account.slug, pool.key))
+        for pool in sorted(kept, key=lambda pool: (*_order(pool.bill), pool.key))
     ]
 
 
@@ -118,13 +119,19 @@ def strangers(period: BillingPeriod, facts: Sequence[MemberFacts], pools: Iterab
 def _direct(period: BillingPeriod, currencies: Mapping[UUID, str]) -> dict[UUID, list[DirectCost]]:
     """Each member's own cost on each bill: summed exactly, converted once, rounded once, as a line of its own."""
     bills = {bill.pk: bill for bill in current_bills(period)}
-    sums = [cost for cost in cost_sums(period) if cost.destination == "direct" and cost.institution_id in currencies]
+    for key in differences(bills.values()):
+        bills.pop(key)  # it waits for a person: nobody is billed for it
+    sums = [
+        cost
+        for cost in cost_sums(period)
+        if cost.destination == "direct" and cost.bill_id in bills and cost.institution_id in currencies
+    ]
     found: dict[UUID, list[DirectCost]] = defaultdict(list)
-    for cost in sorted(sums, key=lambda cost: (bills[cost.bill_id].month, bills[cost.bill_id].cloud_account.slug)):
+    for cost in sorted(sums, key=lambda cost: _order(bills[cost.bill_id])):
         bill, institution = bills[cost.bill_id], cost.institution_id
         assert institution is not None  # noqa: S101 - only those of `currencies` are left
         currency = currencies[institution]
-        rate = rate_on(bill.currency, currency, on=last_day(period))
+        rate = rate_on(bill.currency, currency, on=rate_day(period, bill))
         found[institution].append(
             DirectCost(
                 bill_id=bill.pk,
@@ -138,6 +145,10 @@ def _direct(period: BillingPeriod, currencies: Mapping[UUID, str]) -> dict[UUID,
             )
         )
     return found
+
+
+def _order(bill: BillImport) -> tuple[str, str, int, str]:
+    return (bill.month, bill.cloud_account.slug, bill.version, bill.kind)
 
 
 def _shared(

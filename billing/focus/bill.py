@@ -30,6 +30,7 @@ from billing.focus.columns import (
 )
 from billing.focus.errors import BillError, BillRefused, CellInvalid, LineUnreadable
 from billing.focus.lines import Lines
+from billing.focus.parquet import MAGIC, ParquetRows
 from consortium.kernel.money import EXACT
 
 MAX_ERRORS: Final = 100
@@ -38,6 +39,7 @@ MAX_COLUMNS: Final = 1000
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)  # stands in a row that is refused anyway
 
 type BillingPeriod = tuple[datetime, datetime]
+type Source = Lines | ParquetRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,13 @@ class CostRecord:
 class Bill:
     """A bill being read: iterate it once, then ask it for totals and errors."""
 
-    def __init__(self, name: str, lines: Lines, rows: Iterator[list[str]], columns: Sequence[str]) -> None:
+    def __init__(self, name: str, lines: Source, rows: Iterator[list[str]], columns: Sequence[str]) -> None:
         self.name = name
         self.columns = tuple(columns)
         self.unknown_columns = tuple(column for column in columns if column not in KNOWN)
         self.errors: list[BillError] = []
         self.rows = 0  # good rows
+        self.refused_rows = 0
         self.total = Decimal(0)  # of BilledCost, exact
         self.effective_total = Decimal(0)
         self.total_by_category: dict[str, Decimal] = {}
@@ -100,16 +103,20 @@ class Bill:
             row, line = self._next_row()
             if row is None:
                 break
-            if row and (record := self._record(row, line)) is not None:
-                self._count(record)
-                yield record
+            if not row:
+                continue
+            if (record := self._record(row, line)) is None:
+                self.refused_rows += 1
+                continue
+            self._count(record)
+            yield record
         if not self.rows and not self.errors:
-            self._refuse(self._lines.number, "", "The bill has a heading but no rows.")
+            self.refuse(self._lines.number, "", "The bill has a heading but no rows.")
 
     def require_clean(self) -> None:
         """Will raise BillRefused when anything was wrong; call it before anything of the bill is kept."""
         if self.errors:
-            raise BillRefused(self.name, self.errors)
+            raise BillRefused(self.name, self.errors, rows=self.rows + self.refused_rows)
 
     def _next_row(self) -> tuple[list[str] | None, int]:
         """Fetch the next row and the line it starts on; None at the end, or where the file cannot be read further."""
@@ -117,9 +124,9 @@ class Bill:
         try:
             row = next(self._rows, None)
         except csv.Error as error:
-            self._refuse(line, "", f"The row is no valid CSV ({error}). A quotation mark may be missing.")
+            self.refuse(line, "", f"The row is no valid CSV ({error}). A quotation mark may be missing.")
         except LineUnreadable as error:
-            self._refuse(error.line, "", error.message)
+            self.refuse(error.line, "", error.message)
         else:
             self._lines.row_done()
             return row, line
@@ -129,7 +136,7 @@ class Bill:
     def _record(self, row: list[str], line: int) -> CostRecord | None:
         """Read one row, or note everything that is wrong with it."""
         if len(row) != len(self.columns):
-            self._refuse(line, "", f"The row has {len(row)} cells where the heading has {len(self.columns)}.")
+            self.refuse(line, "", f"The row has {len(row)} cells where the heading has {len(self.columns)}.")
             return None
         need, may = self._needed, self._optional
         self._problems = []
@@ -158,7 +165,7 @@ class Bill:
         if not self._problems:
             self._check(record)
         for column, message in self._problems:
-            self._refuse(line, column, message)
+            self.refuse(line, column, message)
         return None if self._problems else record
 
     def _needed[T](self, row: list[str], column: str, read: Callable[[str], T], otherwise: T) -> T:
@@ -228,8 +235,8 @@ class Bill:
         period = (record.billing_period_start, record.billing_period_end)
         self.periods[period] = self.periods.get(period, 0) + 1
 
-    def _refuse(self, line: int, column: str, message: str) -> None:
-        """Note an error; too many of them are one."""
+    def refuse(self, line: int, column: str, message: str) -> None:
+        """Will note an error of a row, also one that only the caller can see; too many of them end the reading."""
         if self._stopped:
             return
         self.errors.append(BillError(line, column, message))
@@ -239,11 +246,13 @@ class Bill:
 
 
 def read_bill(stream: BinaryIO, name: str) -> Bill:
-    """Will open a FOCUS bill in CSV, gzipped or not, and read its heading; `name` is shown in messages.
+    """Will open a FOCUS bill in CSV, gzipped or not, or Parquet, and read its heading; `name` is shown in messages.
 
-    Raises BillRefused when it is no FOCUS bill: empty, binary, a web page, in another encoding, or with columns missing
-    or given twice.
+    Parquet has its contents at the end, so its stream must be able to seek. Raises BillRefused when it is no FOCUS
+    bill: empty, binary, a web page, in another encoding, or with columns missing or given twice.
     """
+    if is_parquet(stream):
+        return _parquet_bill(stream, name)
     try:
         lines = Lines(stream)
         rows = csv.reader(iter(lines), strict=True)
@@ -253,10 +262,33 @@ def read_bill(stream: BinaryIO, name: str) -> Bill:
     except csv.Error as error:
         raise BillRefused(name, [BillError(1, "", f"The heading is no valid CSV ({error}).")]) from error
     lines.row_done()
+    return Bill(name, lines, rows, _columns(heading, name))
+
+
+def is_parquet(stream: BinaryIO) -> bool:
+    """Will tell by the first bytes whether a stream that can seek holds Parquet; its place does not change."""
+    if not getattr(stream, "seekable", lambda: False)():
+        return False
+    place = stream.tell()
+    head = stream.read(len(MAGIC))
+    stream.seek(place)
+    return head == MAGIC
+
+
+def _parquet_bill(stream: BinaryIO, name: str) -> Bill:
+    try:
+        rows = ParquetRows(stream)
+    except LineUnreadable as error:
+        raise BillRefused(name, [BillError(error.line, "", error.message)]) from error
+    return Bill(name, rows, iter(rows), _columns(rows.heading, name))
+
+
+def _columns(heading: Sequence[str], name: str) -> list[str]:
+    """Return the names of the columns. Raises BillRefused."""
     columns = [column.strip() for column in heading]
     if errors := _heading_errors(columns):
         raise BillRefused(name, errors)
-    return Bill(name, lines, rows, columns)
+    return columns
 
 
 def _heading_errors(columns: Sequence[str]) -> list[BillError]:

@@ -1,6 +1,7 @@
 """Money: bills and their rows, pools and shares, invoices, the ledger, payments."""
 
 from billing.models.accounts import BillingAccount, FxRate, NumberSeries
+from billing.models.cost_control import Budget, BudgetAlert, Commitment, CostAcceptance, ProviderTotal
 from billing.models.costs import (
     AllocationPolicy,
     BillImport,
@@ -21,7 +22,11 @@ __all__ = [
     "BillImport",
     "BillingAccount",
     "BillingPeriod",
+    "Budget",
+    "BudgetAlert",
     "CloudAccount",
+    "Commitment",
+    "CostAcceptance",
     "CostRow",
     "FxRate",
     "Invoice",
@@ -38,5 +43,6 @@ __all__ = [
     "PeriodBasis",
     "Pool",
     "ProviderEvent",
+    "ProviderTotal",
     "Share",
 ]
