@@ -123,11 +123,16 @@ def current_bills(period: BillingPeriod) -> QuerySet[BillImport]:
 
     A version that a later month took back stays among those of the month that charged it.
     """
+    return charged_bills(period.issuer).filter(charged_month=period.month)
+
+
+def charged_bills(issuer: Issuer) -> QuerySet[BillImport]:
+    """Return every bill of the issuer that some month charges or will charge; replaced versions are not among them."""
     same = BillImport.objects.filter(cloud_account=OuterRef("cloud_account"), month=OuterRef("month"))
     newer = same.filter(version__gt=OuterRef("version")).exclude(kind="reversal")
     kept = Q(kind="reversal") | Q(reversal__isnull=False) | ~Exists(newer)
     return (
-        BillImport.objects.filter(kept, cloud_account__issuer=period.issuer, charged_month=period.month)
+        BillImport.objects.filter(kept, cloud_account__issuer=issuer)
         .select_related("cloud_account")
         .order_by("month", "cloud_account__slug", "version", "kind")
     )
@@ -248,6 +253,7 @@ __all__ = [
     "BillRefused",
     "CloudAccountUnknown",
     "PeriodClosed",
+    "charged_bills",
     "content_digest",
     "current_bills",
     "import_bill",
