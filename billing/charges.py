@@ -11,7 +11,7 @@ from billing.drafting import Charges, Conversion, DirectCost, SharedCost
 from billing.facts import MemberFacts, covered
 from billing.fx import converted, rate_on
 from billing.models import BillImport, BillingPeriod, FxRate, Pool
-from billing.pools import ComputedPool, cost_sums, last_day, rate_day
+from billing.pools import ComputedPool, compute_pools, cost_sums, last_day, rate_day
 from billing.provider_totals import differences
 from billing.snapshot import SharePart
 from consortium.kernel.money import exact_sum
@@ -23,6 +23,7 @@ class PoolView:
     """A pool, kept or only computed, as drafting sees it. Parts are (weight, exact quotient, amount) by institution."""
 
     pool_id: UUID | None
+    bill_id: UUID
     provider: str
     key: str
     bill_month: str
@@ -41,6 +42,7 @@ def view_of_computed(pool: ComputedPool) -> PoolView:
     """See a pool that is not kept."""
     return PoolView(
         pool_id=None,
+        bill_id=pool.bill.pk,
         provider=pool.bill.cloud_account.provider,
         key=pool.key,
         bill_month=pool.bill.month,
@@ -71,6 +73,7 @@ def kept_pools(period: BillingPeriod) -> list[PoolView]:
     return [
         PoolView(
             pool_id=pool.pk,
+            bill_id=pool.bill_id,
             provider=pool.bill.cloud_account.provider,
             key=pool.key,
             bill_month=pool.bill.month,
@@ -86,6 +89,13 @@ def kept_pools(period: BillingPeriod) -> list[PoolView]:
         )
         for pool in sorted(kept, key=lambda pool: (*_order(pool.bill), pool.key))
     ]
+
+
+def pools_of(period: BillingPeriod, facts: Sequence[MemberFacts]) -> list[PoolView]:
+    """Return the pools of a period: those that its closing kept, or those that a close would make now."""
+    if period.status != "open":
+        return kept_pools(period)
+    return [view_of_computed(pool) for pool in compute_pools(period, facts)]
 
 
 def charges_of(period: BillingPeriod, facts: Sequence[MemberFacts], pools: Iterable[PoolView]) -> list[Charges]:

@@ -5,6 +5,7 @@ no rule claims goes to the visible destination "unattributed". Tax rows never en
 they go to the destination "tax" and the books decide whether the tax is recoverable.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,8 @@ from typing import Final
 
 from billing.focus import CostRecord
 from consortium.kernel.errors import Invalid
+
+_POOL_KEY: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 
 
 class RuleInvalid(Invalid, ValueError):
@@ -85,6 +88,8 @@ class MatchRule:
             raise RuleInvalid("Only a direct destination can take its institution from the matched value.", field="key")
         if self.destination.kind is Kind.POOL and self.destination.key in {"tax", "unattributed"}:
             raise RuleInvalid("The pools tax and unattributed fill themselves; choose another name.", field="key")
+        if self.destination.kind is Kind.POOL and not _POOL_KEY.fullmatch(self.destination.key):
+            raise RuleInvalid("Name a pool in lower-case letters, digits and hyphens, such as shared.", field="key")
         if self.destination.kind is Kind.TAX:
             raise RuleInvalid("Tax rows find their own way; no rule sends rows there.", field="destination")
 

@@ -16,6 +16,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["consortium"])
 app.conf.beat_schedule = {
     "nightly-checks": {"task": "consortium.nightly_checks", "schedule": crontab(hour=8, minute=30)},
+    "budgets": {"task": "consortium.watch_budgets", "schedule": crontab(hour="*/6", minute=10)},
 }
 
 

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from billing.urls import machine_patterns as billing_machines
 from billing.urls import page_patterns as billing_pages
-from consortium.views import dashboard, hub_request, machines, mailbox, public
+from consortium.views import costs, dashboard, hub_request, machines, mailbox, public
 from members.urls import page_patterns as members_pages
 from provisioning.urls import page_patterns as provisioning_pages
 
@@ -35,6 +35,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         path("dashboard/", dashboard.dashboard, name="dashboard"),
         path("i/<slug:slug>/", dashboard.institution, name="institution"),
         path("i/<slug:slug>/hubs/request/", hub_request.hub_request, name="hub_request"),
+        *costs.page_patterns,
         *members_pages,
         *provisioning_pages,
         *billing_pages,

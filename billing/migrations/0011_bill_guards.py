@@ -8,9 +8,9 @@ ENDS = """
 CREATE FUNCTION billing_only_ends() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'DELETE' OR (to_jsonb(NEW) - 'valid') <> (to_jsonb(OLD) - 'valid')
-        OR lower(NEW.valid) IS DISTINCT FROM lower(OLD.valid)
+        OR NOT (isempty(NEW.valid) OR lower(NEW.valid) IS NOT DISTINCT FROM lower(OLD.valid))
         OR NOT (NEW.valid <@ OLD.valid) THEN
-        RAISE EXCEPTION '% % is in force as it was adopted: it may only end', TG_TABLE_NAME, OLD.id
+        RAISE EXCEPTION '% % is in force as it was adopted: it may only end, or be withdrawn', TG_TABLE_NAME, OLD.id
             USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;

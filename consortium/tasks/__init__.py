@@ -7,7 +7,9 @@ from celery import shared_task
 
 from billing.ledger import is_balanced, receivables_agree
 from consortium.kernel import audit, jobs
+from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.usecases.watch_budgets import watch_this_month
 from members.models import Issuer
 
 log = structlog.get_logger(__name__)
@@ -35,3 +37,9 @@ def nightly_checks() -> None:
         log.error("nightly_check.failed", fault=fault)
     if not faults:
         log.info("nightly_check.passed")
+
+
+@shared_task(name="consortium.watch_budgets")
+def watch_budgets() -> int:
+    """Hold this month's costs against the members' budgets; returns how many alerts were raised."""
+    return len(watch_this_month(at=now()))

@@ -11,6 +11,8 @@ from billing import bills
 from billing.models import BillImport
 from consortium.kernel.audit import System
 from consortium.kernel.documents import store_file
+from consortium.kernel.periods import Month
+from consortium.usecases.watch_budgets import watch_budgets
 from members.models import Institution, Issuer, User
 from provisioning.models import Hub
 
@@ -34,13 +36,13 @@ def import_bill(
     at: datetime,
     account: str = "",
     create_account: bool = False,
-    keep_source: bool = True,
+    is_rehearsal: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> BillImport:
     """Import a FOCUS bill as billing.bills.import_bill does, with the names of today, and keep its file.
 
-    The file holds the columns that no row of ours does. A rehearsal, which is rolled back, does not keep it. Needs a
-    consortium scope.
+    The file holds the columns that no row of ours does. Budgets are held against what the month costs now. A rehearsal,
+    which the caller rolls back, does neither. Needs a consortium scope.
     """
     bill = bills.import_bill(
         path,
@@ -53,8 +55,9 @@ def import_bill(
         create_account=create_account,
         progress=progress,
     )
-    if keep_source and not bill.already_imported:
+    if not is_rehearsal and not bill.already_imported:
         store_file(path, kind=SOURCE, name=bill.file_name[:200], media_type=_media_type(path), subject=bill, at=at)
+        watch_budgets(month=Month.parse(bill.charged_month), at=at)
     return bill
 
 

@@ -101,7 +101,7 @@ class Command(BaseCommand):
                 at=at,
                 account=options["account"],
                 create_account=options["create_account"],
-                keep_source=not is_rehearsal,
+                is_rehearsal=is_rehearsal,
                 progress=lambda rows: status.update(f"{rows:,} rows"),
             )
             if total is not None:
