@@ -88,6 +88,7 @@ def import_bill(
         with transaction.atomic():
             of = account_for(issuer, first, name=account, file_name=bill.name, create=create_account, by=by, at=at)
             month = _month(first)
+            CloudAccount.objects.select_for_update().get(pk=of.pk)  # one import of an account at a time
             if existing := _same_content(of, month, digest):
                 existing.already_imported, existing.unknown_columns = True, bill.unknown_columns
                 return existing
@@ -155,8 +156,9 @@ def content_digest(path: Path) -> str:
 def next_version(account: CloudAccount, month: Month, charged_month: str) -> tuple[int, BillImport | None]:
     """Return the version that a bill of the month would be, and the version that it takes back.
 
-    Holds the months open until commit. Raises PeriodClosed, BillMonthUnclear.
+    Holds account and months until commit. Raises PeriodClosed, BillMonthUnclear.
     """
+    CloudAccount.objects.select_for_update().get(pk=account.pk)
     return _next_version(account, account.issuer, month, charged_month)
 
 
@@ -172,8 +174,10 @@ def _month(record: CostRecord) -> Month:
 
 
 def _same_content(account: CloudAccount, month: Month, digest: str) -> BillImport | None:
-    held = BillImport.objects.filter(cloud_account=account, month=str(month), content_sha256=digest)
-    return held.select_related("cloud_account").first()
+    """Return the newest version if it has that content; what a provider returns to after a correction is new again."""
+    versions = BillImport.objects.filter(cloud_account=account, month=str(month)).exclude(kind="reversal")
+    newest = versions.select_related("cloud_account").order_by("-version").first()
+    return newest if newest is not None and newest.content_sha256 == digest else None
 
 
 def _first_open(issuer: Issuer, month: Month) -> Month:
@@ -193,7 +197,6 @@ def _next_version(
             % {"month": month, "charged": charged_month},
             field="charged_month",
         )
-    CloudAccount.objects.select_for_update().get(pk=account.pk)
     earlier = BillImport.objects.filter(cloud_account=account, month=str(month)).exclude(kind="reversal")
     newest = earlier.select_related("cloud_account", "reversal").order_by("-version").first()
     wrong = reversals.charged_in_closed(issuer, newest)

@@ -30,7 +30,16 @@ from billing.models import (
     Pool,
     Share,
 )
-from billing.pool_rules import RECOVERABLE, UNATTRIBUTED_POOL, MemberBasis, PoolRules, Rule, bound_of, weights_of
+from billing.pool_rules import (
+    RECOVERABLE,
+    UNATTRIBUTED_POOL,
+    MemberBasis,
+    PoolRules,
+    Rule,
+    bound_of,
+    split_over,
+    weights_of,
+)
 from billing.provider_totals import PARKED, Difference, differences
 from billing.reversals import is_restated
 from billing.rules import TAX_POOL
@@ -244,7 +253,7 @@ def _computed(
             Method(rule.method),
             amount=cost.total,
             currency=bill.currency,
-            members=weights,
+            members=split_over(rule, weights, cost.total),
             conversion=Conversion(fx.rate, target, fx.source) if fx else None,
             floor=bound_of(rule, "floor"),
             cap=bound_of(rule, "cap"),

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import connection
 
 from billing.focus import CostRecord
-from billing.models import BillImport, CloudAccount, Commitment
+from billing.models import BillImport, CloudAccount, Commitment, CostRow
 from billing.rules import Placed
 from consortium.kernel.money import EXACT
 
@@ -45,6 +45,16 @@ def staged(record: CostRecord, placed: Placed) -> StagedRow:
         record.extras.get(COMMITMENT, "")[:_MAX_COMMITMENT_CHARS], record.currency, record.charge_category,
         record.charge_period_start, record.charge_period_end, record.service_name, record.sub_account_id,
         record.resource_id, _tags(record), placed.destination, placed.institution_id, placed.hub_slug,
+        placed.pool_key, placed.because,
+    )  # fmt: skip
+
+
+def staged_again(row: CostRow, placed: Placed) -> StagedRow:
+    """Will return a row that is kept as the staging table takes it, for another place."""
+    return (
+        row.line, row.billed_cost, row.effective_cost, Decimal(0), row.commitment_id, row.currency, row.charge_category,
+        row.charge_period_start, row.charge_period_end, row.service_name, row.sub_account_id, row.resource_id,
+        json.dumps(row.tags, ensure_ascii=False), placed.destination, placed.institution_id, placed.hub_slug,
         placed.pool_key, placed.because,
     )  # fmt: skip
 

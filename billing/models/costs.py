@@ -113,7 +113,6 @@ class BillImport(Row):
                 | models.Q(kind__in=["bill", "manual"], reverses__isnull=True),
                 name="billimport_reversal",
             ),
-            models.UniqueConstraint(fields=["cloud_account", "month", "content_sha256"], name="billimport_content"),
         ]
 
     def __str__(self) -> str:
