@@ -29,6 +29,7 @@ class Placed:
 
 
 TAX_POOL = "tax"
+_REMEMBERED = 20_000
 
 
 def rule_to_json(rule: MatchRule) -> dict[str, str]:
@@ -115,12 +116,25 @@ class Placer:
     def __init__(self, issuer: Issuer, slugs: Mapping[str, UUID], *, candidate: MatchRule | None = None) -> None:
         """Load the issuer's rules; `candidate` is tried behind them, for a test bench."""
         self._rules = load_rules(issuer) + ([candidate] if candidate else [])
+        self._seen: dict[tuple[str, str, str, int], tuple[Mapping[str, str], Placed]] = {}
         self._slugs = slugs
         wanted = set(slugs.values())
         self._institutions = dict(Institution.objects.filter(pk__in=wanted).values_list("slug", "pk"))
 
     def place(self, record: Placeable) -> Placed:
         """Return where the row goes; a name that no institution or hub bears leads to "unattributed"."""
+        tags = record.tags
+        key = (record.charge_category, record.service_name, record.sub_account_id, id(tags))
+        seen = self._seen.get(key)
+        if seen is not None and seen[0] is tags:  # rows of one bill share their tags; held here, the id stays theirs
+            return seen[1]
+        placed = self._place(record)
+        if len(self._seen) >= _REMEMBERED:
+            self._seen.clear()
+        self._seen[key] = (tags, placed)
+        return placed
+
+    def _place(self, record: Placeable) -> Placed:
         found = match(record, self._rules)
         match found.destination.kind:
             case Kind.TAX:

@@ -12,10 +12,9 @@ its line.
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 from billing.focus import cells
 from billing.focus.columns import (
@@ -35,6 +34,9 @@ from consortium.kernel.money import EXACT
 
 MAX_ERRORS: Final = 100
 MAX_COLUMNS: Final = 1000
+_ZERO: Final = Decimal(0)
+_REMEMBERED_CELLS: Final = 20_000  # for each column
+_REMEMBERED_CHARS: Final = 500
 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)  # stands in a row that is refused anyway
 
@@ -42,8 +44,7 @@ type BillingPeriod = tuple[datetime, datetime]
 type Source = Lines | ParquetRows
 
 
-@dataclass(frozen=True, slots=True)
-class CostRecord:
+class CostRecord(NamedTuple):
     """One row of a bill. Costs keep the decimals they were written with; instants are UTC, periods half-open."""
 
     line: int
@@ -89,6 +90,9 @@ class Bill:
         self._rows = rows
         self._at = {column: index for index, column in enumerate(columns)}
         self._extra = [(column, index) for column, index in self._at.items() if column not in TYPED]
+        self._plan: list[tuple[str, int | None, dict[str, Any]]] = [
+            (column, self._at.get(column), {}) for column in _READERS
+        ]
         self._problems: list[tuple[str, str]] = []
         self._stopped = False
 
@@ -138,61 +142,44 @@ class Bill:
         if len(row) != len(self.columns):
             self.refuse(line, "", f"The row has {len(row)} cells where the heading has {len(self.columns)}.")
             return None
-        need, may = self._needed, self._optional
         self._problems = []
-        record = CostRecord(
-            line=line,
-            billed_cost=need(row, "BilledCost", cells.cost, Decimal(0)),
-            effective_cost=need(row, "EffectiveCost", cells.cost, Decimal(0)),
-            currency=need(row, "BillingCurrency", cells.currency, ""),
-            billing_account_id=need(row, "BillingAccountId", str, ""),
-            billing_period_start=need(row, "BillingPeriodStart", cells.instant, _NEVER),
-            billing_period_end=need(row, "BillingPeriodEnd", cells.instant, _NEVER),
-            charge_period_start=need(row, "ChargePeriodStart", cells.instant, _NEVER),
-            charge_period_end=need(row, "ChargePeriodEnd", cells.instant, _NEVER),
-            charge_category=need(row, "ChargeCategory", _category, ""),
-            charge_class=may(row, "ChargeClass", _class, ""),
-            charge_frequency=may(row, "ChargeFrequency", _frequency, ""),
-            service_name=may(row, "ServiceName", str, ""),
-            service_category=may(row, "ServiceCategory", str, ""),
-            sub_account_id=may(row, "SubAccountId", str, ""),
-            sub_account_name=may(row, "SubAccountName", str, ""),
-            resource_id=may(row, "ResourceId", str, ""),
-            tags=may(row, "Tags", cells.tags, cells.NO_TAGS),
-            provider=self._provider(row),
-            extras={column: row[index] for column, index in self._extra if row[index] not in cells.NULLS},
-        )
+        values: list[Any] = []
+        for column, index, memo in self._plan:
+            text = row[index] if index is not None else ""
+            try:
+                values.append(memo[text])  # most cells of a bill were seen before
+            except KeyError:
+                values.append(self._cell(text, column, memo))
+        extras = {column: row[index] for column, index in self._extra if row[index] not in cells.NULLS}
+        record = CostRecord._make([line, *values, self._provider(row), extras])
         if not self._problems:
             self._check(record)
         for column, message in self._problems:
             self.refuse(line, column, message)
         return None if self._problems else record
 
-    def _needed[T](self, row: list[str], column: str, read: Callable[[str], T], otherwise: T) -> T:
-        """Read a cell that must hold a value."""
-        text = row[self._at[column]]
+    def _cell(self, text: str, column: str, memo: dict[str, Any]) -> Any:
+        """Read a cell, noting what is wrong with it; what is right and short is remembered."""
+        read, otherwise, is_needed = _READERS[column]
         if text in cells.NULLS:
-            self._problems.append((column, f"{column} is empty."))
+            if is_needed:
+                self._problems.append((column, f"{column} is empty."))
+            else:
+                memo[text] = otherwise
             return otherwise
-        return self._cell(text, column, read, otherwise)
-
-    def _optional[T](self, row: list[str], column: str, read: Callable[[str], T], otherwise: T) -> T:
-        """Read a cell that may be empty, of a column that may be absent."""
-        index = self._at.get(column)
-        if index is None or row[index] in cells.NULLS:
-            return otherwise
-        return self._cell(row[index], column, read, otherwise)
-
-    def _cell[T](self, text: str, column: str, read: Callable[[str], T], otherwise: T) -> T:
-        """Read a cell, noting what is wrong with it."""
         if len(text) > cells.MAX_CELL_CHARS:
             self._problems.append((column, f"The cell has {len(text)} characters; no bill needs so many."))
             return otherwise
         try:
-            return read(text)
+            value = read(text)
         except CellInvalid as error:
             self._problems.append((column, str(error)))
             return otherwise
+        if len(text) <= _REMEMBERED_CHARS:
+            if len(memo) >= _REMEMBERED_CELLS:
+                memo.clear()
+            memo[text] = value
+        return value
 
     def _provider(self, row: list[str]) -> str:
         """Read who sent the bill; FOCUS 1.3 renamed the column."""
@@ -228,10 +215,10 @@ class Bill:
             self.billing_account_id = record.billing_account_id
             self.provider = record.provider
         self.rows += 1
-        self.total = EXACT.add(self.total, record.billed_cost)
-        self.effective_total = EXACT.add(self.effective_total, record.effective_cost)
-        so_far = self.total_by_category.get(record.charge_category, Decimal(0))
-        self.total_by_category[record.charge_category] = EXACT.add(so_far, record.billed_cost)
+        add, category, billed = EXACT.add, record.charge_category, record.billed_cost
+        self.total = add(self.total, billed)
+        self.effective_total = add(self.effective_total, record.effective_cost)
+        self.total_by_category[category] = add(self.total_by_category.get(category, _ZERO), billed)
         period = (record.billing_period_start, record.billing_period_end)
         self.periods[period] = self.periods.get(period, 0) + 1
 
@@ -334,3 +321,26 @@ def _class(text: str) -> str:
 
 def _frequency(text: str) -> str:
     return cells.word(text, CHARGE_FREQUENCIES)
+
+
+# How each column is read, in the order of CostRecord's fields: the reader, the value of an empty cell, and whether a
+# cell must hold a value.
+_READERS: Final[dict[str, tuple[Callable[[str], Any], Any, bool]]] = {
+    "BilledCost": (cells.cost, Decimal(0), True),
+    "EffectiveCost": (cells.cost, Decimal(0), True),
+    "BillingCurrency": (cells.currency, "", True),
+    "BillingAccountId": (str, "", True),
+    "BillingPeriodStart": (cells.instant, _NEVER, True),
+    "BillingPeriodEnd": (cells.instant, _NEVER, True),
+    "ChargePeriodStart": (cells.instant, _NEVER, True),
+    "ChargePeriodEnd": (cells.instant, _NEVER, True),
+    "ChargeCategory": (_category, "", True),
+    "ChargeClass": (_class, "", False),
+    "ChargeFrequency": (_frequency, "", False),
+    "ServiceName": (str, "", False),
+    "ServiceCategory": (str, "", False),
+    "SubAccountId": (str, "", False),
+    "SubAccountName": (str, "", False),
+    "ResourceId": (str, "", False),
+    "Tags": (cells.tags, cells.NO_TAGS, False),
+}
