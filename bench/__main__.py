@@ -16,6 +16,8 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
+from bench import bills
+
 if TYPE_CHECKING:
     from django.test import Client
 
@@ -114,6 +116,7 @@ def main() -> None:
         allocation(1_000)
         allocation(10_000)
         bill_reading(50)
+        bills.measure()
         pages()
         connections.close_all()
     finally:

@@ -7,8 +7,8 @@ One document for the single-pool methods, another for step-down:
     {"currency": "USD", "method": "step_down", "pools": [{"name": "net", "total": "600.01", "to": {"A": "1"}}],
      "direct": {"A": "1000.00"}}
 
-The total is converted and rounded once; floor and cap are in the resulting currency. Amounts are strings: only text is
-exact in JSON.
+Where there are pools, the method need not be named. The total is converted and rounded once; floor and cap are in the
+resulting currency. Amounts are strings: only text is exact in JSON.
 """
 
 import json
@@ -83,7 +83,7 @@ def apportion(document: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(document, Mapping):
         raise ApportionInvalid("json_invalid", "The document must be one JSON object.")
     try:
-        amounts, currency = _step_down(document) if document.get("method") == STEP_DOWN else _single(document)
+        amounts, currency = _step_down(document) if _is_step_down(document) else _single(document)
     except PoolParked as error:
         raise ApportionInvalid(error.code, error.message, error.field) from error
     return {
@@ -91,6 +91,11 @@ def apportion(document: Mapping[str, Any]) -> dict[str, Any]:
         "shares": {member: plain(amount) for member, amount in amounts.items()},
         "sum": plain(exact_sum(amounts.values())),
     }
+
+
+def _is_step_down(document: Mapping[str, Any]) -> bool:
+    """Tell which of the two documents it is: pools say so by themselves, the method need not be named with them."""
+    return document.get("method") == STEP_DOWN or ("method" not in document and "pools" in document)
 
 
 def _single(document: Mapping[str, Any]) -> tuple[dict[str, Decimal], str]:

@@ -10,4 +10,4 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the app's mails and jobs."""
-        from billing import documents, emails, pay_links, settlement  # noqa: F401, PLC0415 - for their registrations
+        from billing import budget_emails, documents, emails, pay_links, settlement  # noqa: F401, PLC0415 - for their registrations

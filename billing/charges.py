@@ -10,8 +10,9 @@ from billing.bills import current_bills
 from billing.drafting import Charges, Conversion, DirectCost, SharedCost
 from billing.facts import MemberFacts, covered
 from billing.fx import converted, rate_on
-from billing.models import BillingPeriod, FxRate, Pool
-from billing.pools import ComputedPool, cost_sums, last_day
+from billing.models import BillImport, BillingPeriod, FxRate, Pool
+from billing.pools import ComputedPool, compute_pools, cost_sums, last_day, rate_day
+from billing.provider_totals import differences
 from billing.snapshot import SharePart
 from consortium.kernel.money import exact_sum
 from consortium.kernel.periods import Month
@@ -22,6 +23,7 @@ class PoolView:
     """A pool, kept or only computed, as drafting sees it. Parts are (weight, exact quotient, amount) by institution."""
 
     pool_id: UUID | None
+    bill_id: UUID
     provider: str
     key: str
     bill_month: str
@@ -40,6 +42,7 @@ def view_of_computed(pool: ComputedPool) -> PoolView:
     """See a pool that is not kept."""
     return PoolView(
         pool_id=None,
+        bill_id=pool.bill.pk,
         provider=pool.bill.cloud_account.provider,
         key=pool.key,
         bill_month=pool.bill.month,
@@ -70,6 +73,7 @@ def kept_pools(period: BillingPeriod) -> list[PoolView]:
     return [
         PoolView(
             pool_id=pool.pk,
+            bill_id=pool.bill_id,
             provider=pool.bill.cloud_account.provider,
             key=pool.key,
             bill_month=pool.bill.month,
@@ -83,8 +87,15 @@ def kept_pools(period: BillingPeriod) -> list[PoolView]:
             basis_month=pool.basis_month,
             parts={share.institution_id: (share.weight, share.exact, share.amount) for share in pool.shares.all()},
         )
-        for pool in sorted(kept, key=lambda pool: (pool.bill.month, pool.bill.cloud_account.slug, pool.key))
+        for pool in sorted(kept, key=lambda pool: (*_order(pool.bill), pool.key))
     ]
+
+
+def pools_of(period: BillingPeriod, facts: Sequence[MemberFacts]) -> list[PoolView]:
+    """Return the pools of a period: those that its closing kept, or those that a close would make now."""
+    if period.status != "open":
+        return kept_pools(period)
+    return [view_of_computed(pool) for pool in compute_pools(period, facts)]
 
 
 def charges_of(period: BillingPeriod, facts: Sequence[MemberFacts], pools: Iterable[PoolView]) -> list[Charges]:
@@ -118,13 +129,19 @@ def strangers(period: BillingPeriod, facts: Sequence[MemberFacts], pools: Iterab
 def _direct(period: BillingPeriod, currencies: Mapping[UUID, str]) -> dict[UUID, list[DirectCost]]:
     """Each member's own cost on each bill: summed exactly, converted once, rounded once, as a line of its own."""
     bills = {bill.pk: bill for bill in current_bills(period)}
-    sums = [cost for cost in cost_sums(period) if cost.destination == "direct" and cost.institution_id in currencies]
+    for key in differences(bills.values()):
+        bills.pop(key)  # it waits for a person: nobody is billed for it
+    sums = [
+        cost
+        for cost in cost_sums(period)
+        if cost.destination == "direct" and cost.bill_id in bills and cost.institution_id in currencies
+    ]
     found: dict[UUID, list[DirectCost]] = defaultdict(list)
-    for cost in sorted(sums, key=lambda cost: (bills[cost.bill_id].month, bills[cost.bill_id].cloud_account.slug)):
+    for cost in sorted(sums, key=lambda cost: _order(bills[cost.bill_id])):
         bill, institution = bills[cost.bill_id], cost.institution_id
         assert institution is not None  # noqa: S101 - only those of `currencies` are left
         currency = currencies[institution]
-        rate = rate_on(bill.currency, currency, on=last_day(period))
+        rate = rate_on(bill.currency, currency, on=rate_day(period, bill))
         found[institution].append(
             DirectCost(
                 bill_id=bill.pk,
@@ -138,6 +155,10 @@ def _direct(period: BillingPeriod, currencies: Mapping[UUID, str]) -> dict[UUID,
             )
         )
     return found
+
+
+def _order(bill: BillImport) -> tuple[str, str, int, str]:
+    return (bill.month, bill.cloud_account.slug, bill.version, bill.kind)
 
 
 def _shared(

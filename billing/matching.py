@@ -5,14 +5,16 @@ no rule claims goes to the visible destination "unattributed". Tax rows never en
 they go to the destination "tax" and the books decide whether the tax is recoverable.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, Protocol
 
-from billing.focus import CostRecord
 from consortium.kernel.errors import Invalid
+
+_POOL_KEY: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 
 
 class RuleInvalid(Invalid, ValueError):
@@ -85,8 +87,23 @@ class MatchRule:
             raise RuleInvalid("Only a direct destination can take its institution from the matched value.", field="key")
         if self.destination.kind is Kind.POOL and self.destination.key in {"tax", "unattributed"}:
             raise RuleInvalid("The pools tax and unattributed fill themselves; choose another name.", field="key")
+        if self.destination.kind is Kind.POOL and not _POOL_KEY.fullmatch(self.destination.key):
+            raise RuleInvalid("Name a pool in lower-case letters, digits and hyphens, such as shared.", field="key")
         if self.destination.kind is Kind.TAX:
             raise RuleInvalid("Tax rows find their own way; no rule sends rows there.", field="destination")
+
+
+class Placeable(Protocol):
+    """What a rule looks at: a record of a bill that comes in, or a row that is kept."""
+
+    @property
+    def charge_category(self) -> str: ...
+    @property
+    def tags(self) -> Mapping[str, str]: ...
+    @property
+    def sub_account_id(self) -> str: ...
+    @property
+    def service_name(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +115,7 @@ class Match:
     because: str
 
 
-def match(record: CostRecord, rules: Sequence[MatchRule]) -> Match:
+def match(record: Placeable, rules: Sequence[MatchRule]) -> Match:
     """Will return where the row goes: the first rule that fits, else unattributed; tax rows to "tax"."""
     if record.charge_category == "Tax":
         return Match(TAX, None, "It is a tax row of the provider, which never enters a usage pool.")
@@ -110,7 +127,7 @@ def match(record: CostRecord, rules: Sequence[MatchRule]) -> Match:
     return Match(UNATTRIBUTED, None, f"None of the {len(rules)} rules claims it.")
 
 
-def _value(record: CostRecord, rule: MatchRule) -> str | None:
+def _value(record: Placeable, rule: MatchRule) -> str | None:
     """Fetch what the rule looks at; a value that is not there matches nothing, not even `*`."""
     match rule.by:
         case By.TAG:

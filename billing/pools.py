@@ -9,20 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Final
 from uuid import UUID
 
-from django.db.models import Count, Sum
+from django.db.models import Count, F, Sum
 
 from billing import allocation
-from billing.allocation import Conversion, Method, PoolParked, tier_weights
+from billing.allocation import Conversion, Method, PoolParked
 from billing.allocation.methods import converted
-from billing.allocation.result import Share as SplitShare
 from billing.bills import current_bills
+from billing.computed import ComputedPool
 from billing.facts import MemberFacts
 from billing.fx import RateMissing, rate_on
+from billing.mirrors import mirrors_of
 from billing.models import (
-    AllocationPolicy,
     BillImport,
     BillingPeriod,
     CostRow,
@@ -31,21 +30,27 @@ from billing.models import (
     Pool,
     Share,
 )
+from billing.pool_rules import (
+    RECOVERABLE,
+    UNATTRIBUTED_POOL,
+    MemberBasis,
+    PoolRules,
+    Rule,
+    bound_of,
+    split_over,
+    weights_of,
+)
+from billing.provider_totals import PARKED, Difference, differences
+from billing.reversals import is_restated
 from billing.rules import TAX_POOL
-from consortium.kernel.money import AmountInvalid, parse_amount, round_money
+from consortium.kernel.fields import AmountField
+from consortium.kernel.money import round_money
 from consortium.kernel.periods import Month
-
-UNATTRIBUTED_POOL: Final = "unattributed"
-# A policy with this method says that the tax office gives the money back: it is no cost, so nobody shares it.
-RECOVERABLE: Final = "recoverable"
-_BASES: Final = frozenset({"memory_gib_seconds", "server_seconds", "active_users"})
-_DEFAULT: Final = (Method.PROPORTIONAL, "memory_gib_seconds")
-_DEFAULTS: Final = {"support": (Method.EVEN, "")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostSum:
-    """The exact sum of a bill's rows that go to one place."""
+    """The exact sum of a bill's rows that go to one place, without what they put into or take from prepayments."""
 
     bill_id: UUID
     destination: str
@@ -55,54 +60,13 @@ class CostSum:
     rows: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """How a pool is split, and the policy that says so (None: the default)."""
-
-    policy: AllocationPolicy | None
-    method: str
-    basis: str
-    parameters: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberBasis:
-    """What a member's weight may be made of."""
-
-    institution_id: UUID
-    slug: str
-    tier: str
-    server_seconds: int
-    memory_gib_seconds: Decimal
-    active_users: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComputedPool:
-    """A pool before it is kept. Parked when `parked_reason` says why; then it has no shares."""
-
-    bill: BillImport
-    key: str
-    rule: Rule
-    exact_total: Decimal
-    fx: FxRate | None
-    currency: str
-    rounded_total: Decimal
-    basis_month: str
-    parked_reason: str = ""
-    parked_message: str = ""
-    shares: tuple[SplitShare, ...] = ()
-    institutions: Mapping[str, UUID]
-    weights: Mapping[str, Decimal]
-
-
 def cost_sums(period: BillingPeriod) -> list[CostSum]:
     """Return where the money of the period's bills goes, exactly, in one query."""
     bills = current_bills(period)
     groups = (
         CostRow.objects.filter(bill__in=bills.values("pk"))
         .values("bill_id", "destination", "pool_key", "institution_id")
-        .annotate(total=Sum("billed_cost"), number=Count("pk"))
+        .annotate(total=Sum(F("billed_cost") - F("prepaid"), output_field=AmountField()), number=Count("pk"))
         .order_by("bill_id", "destination", "pool_key", "institution_id")
     )
     return [
@@ -118,21 +82,29 @@ def cost_sums(period: BillingPeriod) -> list[CostSum]:
     ]
 
 
-def compute_pools(period: BillingPeriod, facts: Sequence[MemberFacts]) -> list[ComputedPool]:
-    """Return every pool of the period as a close would make it now, in a fixed order."""
+def compute_pools(
+    period: BillingPeriod, facts: Sequence[MemberFacts], *, instead: Mapping[str, Rule] | None = None
+) -> list[ComputedPool]:
+    """Return every pool of the period as a close would make it now, in a fixed order.
+
+    `instead` splits the pools of its keys by other rules, for a what-if.
+    """
     bills = {bill.pk: bill for bill in current_bills(period)}
-    rules = _Rules(period)
+    differing = differences(bills.values())
+    sources = {bill.pk: _Source(period, bill, instead or {}) for bill in bills.values()}
     computed = []
     for cost in cost_sums(period):
-        if cost.destination == "direct":
+        if cost.destination == "direct" or bills[cost.bill_id].kind == "reversal":
             continue
-        bill = bills[cost.bill_id]
-        rule = rules.of(cost.pool_key)
+        source = sources[cost.bill_id]
+        rule = source.rule(cost.pool_key)
         if rule.method != RECOVERABLE:
-            key = cost.pool_key or UNATTRIBUTED_POOL
-            found = _members(period, bill, facts)
-            computed.append(_computed(cost, bill=bill, key=key, rule=rule, basis=found, period=period))
-    return sorted(computed, key=lambda pool: (pool.bill.month, pool.bill.cloud_account.slug, pool.key))
+            wrong = differing.get(cost.bill_id)
+            computed.append(_computed(cost, source=source, rule=rule, facts=facts, wrong=wrong))
+    computed += [mirror for bill in bills.values() if bill.kind == "reversal" for mirror in mirrors_of(bill)]
+    return sorted(
+        computed, key=lambda pool: (pool.bill.month, pool.bill.cloud_account.slug, pool.bill.version, pool.key)
+    )
 
 
 def keep_pool(period: BillingPeriod, computed: ComputedPool) -> Pool:
@@ -170,31 +142,56 @@ def keep_pool(period: BillingPeriod, computed: ComputedPool) -> Pool:
 
 def recoverable_tax(period: BillingPeriod) -> dict[UUID, Decimal]:
     """Return the exact tax of each bill that the tax office gives back, by the policy of the pool "tax"."""
-    if _Rules(period).of(TAX_POOL).method != RECOVERABLE:
-        return {}
-    return {cost.bill_id: cost.total for cost in cost_sums(period) if cost.pool_key == TAX_POOL}
+    bills = {bill.pk: _Source(period, bill, {}) for bill in current_bills(period)}
+    return {
+        cost.bill_id: cost.total
+        for cost in cost_sums(period)
+        if cost.pool_key == TAX_POOL and bills[cost.bill_id].rule(TAX_POOL).method == RECOVERABLE
+    }
 
 
 def last_day(period: BillingPeriod) -> date:
     """The last day of the period's month: policies and rates are those of that day."""
-    return Month.parse(period.month).next().first_day - timedelta(days=1)
+    return last_day_of(period.month)
 
 
-class _Rules:
-    """The policies in force on the last day of a period."""
+def rate_day(period: BillingPeriod, bill: BillImport) -> date:
+    """The day whose rate converts a bill: the last of the month that charges it.
 
-    def __init__(self, period: BillingPeriod) -> None:
-        day = last_day(period)
-        policies = AllocationPolicy.objects.filter(issuer=period.issuer, valid__contains=day)
-        self._policies = {policy.pool_key: policy for policy in policies}
+    What a closed month charged is taken back, and its correction charged, at the rate of that month: so the two differ
+    by what the provider corrected and by nothing else.
+    """
+    if bill.kind == "reversal" and bill.reverses is not None:
+        return last_day_of(bill.reverses.charged_month)
+    first = _first_charged(bill)
+    return last_day_of(first) if first else last_day(period)
 
-    def of(self, key: str) -> Rule:
-        """Return how the pool of that key is split."""
-        policy = self._policies.get(key)
-        if policy is not None:
-            return Rule(policy=policy, method=policy.method, basis=policy.basis, parameters=policy.parameters)
-        method, basis = _DEFAULTS.get(key, _DEFAULT)
-        return Rule(policy=None, method=str(method), basis=basis, parameters={})
+
+def last_day_of(month: str) -> date:
+    """The last day of a month, YYYY-MM."""
+    return Month.parse(month).next().first_day - timedelta(days=1)
+
+
+def _first_charged(bill: BillImport) -> str:
+    """The closed month that charged the version which this bill corrects, or the empty string."""
+    if not is_restated(bill):
+        return ""
+    taken = BillImport.objects.filter(cloud_account=bill.cloud_account_id, month=bill.month, kind="reversal")
+    first = taken.order_by("version").select_related("reverses").first()
+    return first.reverses.charged_month if first and first.reverses else ""
+
+
+class _Source:
+    """A bill as a source of pools: the day whose policies and rate hold for it, read once."""
+
+    def __init__(self, period: BillingPeriod, bill: BillImport, instead: Mapping[str, Rule]) -> None:
+        self.period, self.bill = period, bill
+        self.day = rate_day(period, bill)
+        self._rules = PoolRules(period.issuer, self.day, instead)
+
+    def rule(self, key: str) -> Rule:
+        """How a pool of the bill is split."""
+        return self._rules.of(key)
 
 
 def _members(
@@ -241,29 +238,25 @@ def _frozen(closed: BillingPeriod, facts: Sequence[MemberFacts]) -> dict[str, Me
 
 
 def _computed(
-    cost: CostSum,
-    *,
-    bill: BillImport,
-    key: str,
-    rule: Rule,
-    basis: tuple[str, dict[str, MemberBasis]],
-    period: BillingPeriod,
+    cost: CostSum, *, source: _Source, rule: Rule, facts: Sequence[MemberFacts], wrong: Difference | None
 ) -> ComputedPool:
     """Split one pool, or park it."""
-    basis_month, members = basis
+    bill, period, key = source.bill, source.period, cost.pool_key or UNATTRIBUTED_POOL
+    basis_month, members = _members(period, bill, facts)
     target = period.issuer.currency
     fx, weights, split, parked = None, {}, None, None
     try:
-        fx = rate_on(bill.currency, target, on=last_day(period))
-        weights = _weights(key, rule, members)
+        fx = rate_on(bill.currency, target, on=source.day)
+        _check_total(wrong)
+        weights = weights_of(key, rule, members)
         split = allocation.allocate(
             Method(rule.method),
             amount=cost.total,
             currency=bill.currency,
-            members=weights,
+            members=split_over(rule, weights, cost.total),
             conversion=Conversion(fx.rate, target, fx.source) if fx else None,
-            floor=_bound(rule, "floor"),
-            cap=_bound(rule, "cap"),
+            floor=bound_of(rule, "floor"),
+            cap=bound_of(rule, "cap"),
         )
     except (PoolParked, RateMissing) as error:
         parked = error
@@ -287,50 +280,28 @@ def _computed(
     )
 
 
+def _check_total(wrong: Difference | None) -> None:
+    """Park what belongs to a bill that its provider's invoice contradicts."""
+    if wrong is not None:
+        raise PoolParked(PARKED, wrong.message)
+
+
 def _total(exact: Decimal, fx: FxRate | None, currency: str) -> Decimal:
     """Return what a pool comes to, converted once and rounded once, also where nobody can share it."""
     amount, target = converted(exact, fx.base if fx else currency, Conversion(fx.rate, currency) if fx else None)
     return round_money(amount, target)
 
 
-def _weights(key: str, rule: Rule, members: Mapping[str, MemberBasis]) -> dict[str, Decimal]:
-    """Return the members' weights under the rule. Raises PoolParked."""
-    if key == UNATTRIBUTED_POOL:
-        raise PoolParked(UNATTRIBUTED_POOL, "No rule claims these rows. Add one, or accept that nobody is billed.")
-    match rule.method:
-        case Method.EVEN:
-            return dict.fromkeys(members, Decimal(1))
-        case Method.PROPORTIONAL if rule.basis in _BASES:
-            return {slug: Decimal(getattr(member, rule.basis)) for slug, member in members.items()}
-        case Method.FIXED:
-            shares = _figures(rule, "percentages")
-            if unknown := sorted(shares.keys() - members.keys()):
-                raise PoolParked("member_invalid", f"The policy gives {unknown[0]} a share, but it is no member now.")
-            return {slug: shares.get(slug, Decimal(0)) for slug in members}
-        case Method.TIERED:
-            return tier_weights({slug: member.tier for slug, member in members.items()}, _figures(rule, "tiers"))
-        case _:
-            raise PoolParked(
-                "basis_unknown",
-                f"The policy splits by {rule.method} of {rule.basis or 'nothing'}, which nobody measures.",
-            )
-
-
-def _figures(rule: Rule, name: str) -> dict[str, Decimal]:
-    """Read exact figures, written as text, from the policy's parameters. Raises PoolParked."""
-    figures = rule.parameters.get(name)
-    if not isinstance(figures, Mapping) or not figures:
-        raise PoolParked("parameters_missing", f"The policy splits by {rule.method}, but lacks its {name}.")
-    return {str(each): _figure(figure, name) for each, figure in figures.items()}
-
-
-def _bound(rule: Rule, name: str) -> Decimal | None:
-    value = rule.parameters.get(name)
-    return None if value is None else _figure(value, name)
-
-
-def _figure(value: object, name: str) -> Decimal:
-    try:
-        return parse_amount(value)
-    except AmountInvalid as error:
-        raise PoolParked("parameters_invalid", f"The policy's {name}: {error.message}") from error
+__all__ = [
+    "RECOVERABLE",
+    "UNATTRIBUTED_POOL",
+    "ComputedPool",
+    "CostSum",
+    "compute_pools",
+    "cost_sums",
+    "keep_pool",
+    "last_day",
+    "last_day_of",
+    "rate_day",
+    "recoverable_tax",
+]

@@ -9,8 +9,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Max
 
-from billing.focus import CostRecord
-from billing.matching import By, Destination, Kind, Match, MatchRule, RuleInvalid, match
+from billing.matching import By, Destination, Kind, Match, MatchRule, Placeable, RuleInvalid, match
 from billing.models import MatchingRule
 from consortium.kernel import audit
 from consortium.kernel.audit import Fact, System
@@ -30,6 +29,7 @@ class Placed:
 
 
 TAX_POOL = "tax"
+_REMEMBERED = 20_000
 
 
 def rule_to_json(rule: MatchRule) -> dict[str, str]:
@@ -84,6 +84,26 @@ def retire_rule(row: MatchingRule, *, by: User | System, at: datetime) -> None:
     audit.record("billing.rule_retired", row, by=by, at=at, institution_id=None, before={"position": row.position})
 
 
+@transaction.atomic
+def move_rule(row: MatchingRule, *, to: int, by: User | System, at: datetime) -> None:
+    """Let a rule be tried as number `to` of its issuer's live rules; the others close up. Raises Forbidden."""
+    check_staff(by, Permission.IMPORT_BILLS)
+    Issuer.objects.select_for_update(no_key=True).get(pk=row.issuer_id)
+    live = list(MatchingRule.objects.filter(issuer=row.issuer_id, retired_at=None).order_by("position"))
+    before = row.position
+    others = [each for each in live if each.pk != row.pk]
+    place = min(max(to, 1), len(live)) - 1
+    wanted = [*others[:place], row, *others[place:]]
+    free = max(each.position for each in live) + len(live)
+    for number, each in enumerate(wanted, start=1):  # out of the way first: no two rules share a position
+        MatchingRule.objects.filter(pk=each.pk).update(position=free + number)
+    for number, each in enumerate(wanted, start=1):
+        MatchingRule.objects.filter(pk=each.pk).update(position=number)
+    row.position = place + 1
+    moved: dict[str, Fact] = {"position": row.position}
+    audit.record("billing.rule_moved", row, by=by, at=at, institution_id=None, before={"position": before}, after=moved)
+
+
 def load_rules(issuer: Issuer) -> list[MatchRule]:
     """Return the issuer's live rules in order. Raises RuleInvalid."""
     rows = MatchingRule.objects.filter(issuer=issuer, retired_at=None).order_by("position")
@@ -93,14 +113,28 @@ def load_rules(issuer: Issuer) -> list[MatchRule]:
 class Placer:
     """Places the rows of one bill: loads rules and names once, then asks the database nothing."""
 
-    def __init__(self, issuer: Issuer, slugs: Mapping[str, UUID]) -> None:
-        self._rules = load_rules(issuer)
+    def __init__(self, issuer: Issuer, slugs: Mapping[str, UUID], *, candidate: MatchRule | None = None) -> None:
+        """Load the issuer's rules; `candidate` is tried behind them, for a test bench."""
+        self._rules = load_rules(issuer) + ([candidate] if candidate else [])
+        self._seen: dict[tuple[str, str, str, int], tuple[Mapping[str, str], Placed]] = {}
         self._slugs = slugs
         wanted = set(slugs.values())
         self._institutions = dict(Institution.objects.filter(pk__in=wanted).values_list("slug", "pk"))
 
-    def place(self, record: CostRecord) -> Placed:
+    def place(self, record: Placeable) -> Placed:
         """Return where the row goes; a name that no institution or hub bears leads to "unattributed"."""
+        tags = record.tags
+        key = (record.charge_category, record.service_name, record.sub_account_id, id(tags))
+        seen = self._seen.get(key)
+        if seen is not None and seen[0] is tags:  # rows of one bill share their tags; held here, the id stays theirs
+            return seen[1]
+        placed = self._place(record)
+        if len(self._seen) >= _REMEMBERED:
+            self._seen.clear()
+        self._seen[key] = (tags, placed)
+        return placed
+
+    def _place(self, record: Placeable) -> Placed:
         found = match(record, self._rules)
         match found.destination.kind:
             case Kind.TAX:
@@ -112,7 +146,7 @@ class Placer:
             case Kind.UNATTRIBUTED:
                 return Placed("unattributed", None, "", "", found.because)
 
-    def _direct(self, record: CostRecord, found: Match) -> Placed:
+    def _direct(self, record: Placeable, found: Match) -> Placed:
         slug = found.destination.key
         institution_id = self._slugs.get(slug)
         if institution_id is None:

@@ -20,6 +20,7 @@ app.conf.beat_schedule = {
     # Days begin at another hour in each agreement's zone.
     "agreements": {"task": "consortium.agreements", "schedule": crontab(minute=7)},
     "nightly-checks": {"task": "consortium.nightly_checks", "schedule": crontab(hour=8, minute=30)},
+    "budgets": {"task": "consortium.watch_budgets", "schedule": crontab(hour="*/6", minute=10)},
 }
 
 

@@ -22,6 +22,7 @@ class Permission(StrEnum):
     RETIRE_HUB = "retire_hub"
     VIEW_USAGE = "view_usage"
     VIEW_COSTS = "view_costs"
+    SET_BUDGET = "set_budget"
     VIEW_INVOICES = "view_invoices"
     PAY_INVOICE = "pay_invoice"
     VIEW_PEOPLE = "view_people"
@@ -50,12 +51,14 @@ ROLES: dict[Role, frozenset[Permission]] = {
             P.VIEW_PEOPLE, P.MANAGE_PEOPLE, P.VIEW_AGREEMENT, P.SIGN_AGREEMENT, P.MANAGE_TOKENS,
             P.VIEW_SERVICE_LEVEL, P.QUESTION_SERVICE_LEVEL, P.RETIRE_HUB,
             P.MANAGE_SIGN_ON,
+            P.SET_BUDGET,
         }
     ),
     Role.FINANCE: frozenset(
         {
             P.VIEW_INSTITUTION, P.VIEW_HUBS, P.VIEW_USAGE, P.VIEW_COSTS, P.VIEW_INVOICES, P.PAY_INVOICE, P.VIEW_PEOPLE,
             P.VIEW_AGREEMENT, P.VIEW_SERVICE_LEVEL, P.QUESTION_SERVICE_LEVEL,
+            P.VIEW_AGREEMENT, P.SET_BUDGET,
         }
     ),
     Role.TECHNICAL: frozenset(

@@ -14,6 +14,8 @@ from consortium.kernel.periods import Month
 
 BASES: Final[dict[str, Promise]] = {
     "memory_hours": gettext_lazy("GiB-hours of memory"),
+    "memory_gib_seconds": gettext_lazy("GiB-seconds of memory"),
+    "server_seconds": gettext_lazy("server-seconds"),
     "server_hours": gettext_lazy("server-hours"),
     "active_users": gettext_lazy("active users"),
     "storage": gettext_lazy("storage"),

@@ -12,10 +12,9 @@ its line.
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 from billing.focus import cells
 from billing.focus.columns import (
@@ -30,18 +29,22 @@ from billing.focus.columns import (
 )
 from billing.focus.errors import BillError, BillRefused, CellInvalid, LineUnreadable
 from billing.focus.lines import Lines
+from billing.focus.parquet import MAGIC, ParquetRows
 from consortium.kernel.money import EXACT
 
 MAX_ERRORS: Final = 100
 MAX_COLUMNS: Final = 1000
+_ZERO: Final = Decimal(0)
+_REMEMBERED_CELLS: Final = 20_000  # for each column
+_REMEMBERED_CHARS: Final = 500
 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)  # stands in a row that is refused anyway
 
 type BillingPeriod = tuple[datetime, datetime]
+type Source = Lines | ParquetRows
 
 
-@dataclass(frozen=True, slots=True)
-class CostRecord:
+class CostRecord(NamedTuple):
     """One row of a bill. Costs keep the decimals they were written with; instants are UTC, periods half-open."""
 
     line: int
@@ -69,12 +72,13 @@ class CostRecord:
 class Bill:
     """A bill being read: iterate it once, then ask it for totals and errors."""
 
-    def __init__(self, name: str, lines: Lines, rows: Iterator[list[str]], columns: Sequence[str]) -> None:
+    def __init__(self, name: str, lines: Source, rows: Iterator[list[str]], columns: Sequence[str]) -> None:
         self.name = name
         self.columns = tuple(columns)
         self.unknown_columns = tuple(column for column in columns if column not in KNOWN)
         self.errors: list[BillError] = []
         self.rows = 0  # good rows
+        self.refused_rows = 0
         self.total = Decimal(0)  # of BilledCost, exact
         self.effective_total = Decimal(0)
         self.total_by_category: dict[str, Decimal] = {}
@@ -86,6 +90,9 @@ class Bill:
         self._rows = rows
         self._at = {column: index for index, column in enumerate(columns)}
         self._extra = [(column, index) for column, index in self._at.items() if column not in TYPED]
+        self._plan: list[tuple[str, int | None, dict[str, Any]]] = [
+            (column, self._at.get(column), {}) for column in _READERS
+        ]
         self._problems: list[tuple[str, str]] = []
         self._stopped = False
 
@@ -100,16 +107,20 @@ class Bill:
             row, line = self._next_row()
             if row is None:
                 break
-            if row and (record := self._record(row, line)) is not None:
-                self._count(record)
-                yield record
+            if not row:
+                continue
+            if (record := self._record(row, line)) is None:
+                self.refused_rows += 1
+                continue
+            self._count(record)
+            yield record
         if not self.rows and not self.errors:
-            self._refuse(self._lines.number, "", "The bill has a heading but no rows.")
+            self.refuse(self._lines.number, "", "The bill has a heading but no rows.")
 
     def require_clean(self) -> None:
         """Will raise BillRefused when anything was wrong; call it before anything of the bill is kept."""
         if self.errors:
-            raise BillRefused(self.name, self.errors)
+            raise BillRefused(self.name, self.errors, rows=self.rows + self.refused_rows)
 
     def _next_row(self) -> tuple[list[str] | None, int]:
         """Fetch the next row and the line it starts on; None at the end, or where the file cannot be read further."""
@@ -117,9 +128,9 @@ class Bill:
         try:
             row = next(self._rows, None)
         except csv.Error as error:
-            self._refuse(line, "", f"The row is no valid CSV ({error}). A quotation mark may be missing.")
+            self.refuse(line, "", f"The row is no valid CSV ({error}). A quotation mark may be missing.")
         except LineUnreadable as error:
-            self._refuse(error.line, "", error.message)
+            self.refuse(error.line, "", error.message)
         else:
             self._lines.row_done()
             return row, line
@@ -129,63 +140,46 @@ class Bill:
     def _record(self, row: list[str], line: int) -> CostRecord | None:
         """Read one row, or note everything that is wrong with it."""
         if len(row) != len(self.columns):
-            self._refuse(line, "", f"The row has {len(row)} cells where the heading has {len(self.columns)}.")
+            self.refuse(line, "", f"The row has {len(row)} cells where the heading has {len(self.columns)}.")
             return None
-        need, may = self._needed, self._optional
         self._problems = []
-        record = CostRecord(
-            line=line,
-            billed_cost=need(row, "BilledCost", cells.cost, Decimal(0)),
-            effective_cost=need(row, "EffectiveCost", cells.cost, Decimal(0)),
-            currency=need(row, "BillingCurrency", cells.currency, ""),
-            billing_account_id=need(row, "BillingAccountId", str, ""),
-            billing_period_start=need(row, "BillingPeriodStart", cells.instant, _NEVER),
-            billing_period_end=need(row, "BillingPeriodEnd", cells.instant, _NEVER),
-            charge_period_start=need(row, "ChargePeriodStart", cells.instant, _NEVER),
-            charge_period_end=need(row, "ChargePeriodEnd", cells.instant, _NEVER),
-            charge_category=need(row, "ChargeCategory", _category, ""),
-            charge_class=may(row, "ChargeClass", _class, ""),
-            charge_frequency=may(row, "ChargeFrequency", _frequency, ""),
-            service_name=may(row, "ServiceName", str, ""),
-            service_category=may(row, "ServiceCategory", str, ""),
-            sub_account_id=may(row, "SubAccountId", str, ""),
-            sub_account_name=may(row, "SubAccountName", str, ""),
-            resource_id=may(row, "ResourceId", str, ""),
-            tags=may(row, "Tags", cells.tags, cells.NO_TAGS),
-            provider=self._provider(row),
-            extras={column: row[index] for column, index in self._extra if row[index] not in cells.NULLS},
-        )
+        values: list[Any] = []
+        for column, index, memo in self._plan:
+            text = row[index] if index is not None else ""
+            try:
+                values.append(memo[text])  # most cells of a bill were seen before
+            except KeyError:
+                values.append(self._cell(text, column, memo))
+        extras = {column: row[index] for column, index in self._extra if row[index] not in cells.NULLS}
+        record = CostRecord._make([line, *values, self._provider(row), extras])
         if not self._problems:
             self._check(record)
         for column, message in self._problems:
-            self._refuse(line, column, message)
+            self.refuse(line, column, message)
         return None if self._problems else record
 
-    def _needed[T](self, row: list[str], column: str, read: Callable[[str], T], otherwise: T) -> T:
-        """Read a cell that must hold a value."""
-        text = row[self._at[column]]
+    def _cell(self, text: str, column: str, memo: dict[str, Any]) -> Any:
+        """Read a cell, noting what is wrong with it; what is right and short is remembered."""
+        read, otherwise, is_needed = _READERS[column]
         if text in cells.NULLS:
-            self._problems.append((column, f"{column} is empty."))
+            if is_needed:
+                self._problems.append((column, f"{column} is empty."))
+            else:
+                memo[text] = otherwise
             return otherwise
-        return self._cell(text, column, read, otherwise)
-
-    def _optional[T](self, row: list[str], column: str, read: Callable[[str], T], otherwise: T) -> T:
-        """Read a cell that may be empty, of a column that may be absent."""
-        index = self._at.get(column)
-        if index is None or row[index] in cells.NULLS:
-            return otherwise
-        return self._cell(row[index], column, read, otherwise)
-
-    def _cell[T](self, text: str, column: str, read: Callable[[str], T], otherwise: T) -> T:
-        """Read a cell, noting what is wrong with it."""
         if len(text) > cells.MAX_CELL_CHARS:
             self._problems.append((column, f"The cell has {len(text)} characters; no bill needs so many."))
             return otherwise
         try:
-            return read(text)
+            value = read(text)
         except CellInvalid as error:
             self._problems.append((column, str(error)))
             return otherwise
+        if len(text) <= _REMEMBERED_CHARS:
+            if len(memo) >= _REMEMBERED_CELLS:
+                memo.clear()
+            memo[text] = value
+        return value
 
     def _provider(self, row: list[str]) -> str:
         """Read who sent the bill; FOCUS 1.3 renamed the column."""
@@ -221,15 +215,15 @@ class Bill:
             self.billing_account_id = record.billing_account_id
             self.provider = record.provider
         self.rows += 1
-        self.total = EXACT.add(self.total, record.billed_cost)
-        self.effective_total = EXACT.add(self.effective_total, record.effective_cost)
-        so_far = self.total_by_category.get(record.charge_category, Decimal(0))
-        self.total_by_category[record.charge_category] = EXACT.add(so_far, record.billed_cost)
+        add, category, billed = EXACT.add, record.charge_category, record.billed_cost
+        self.total = add(self.total, billed)
+        self.effective_total = add(self.effective_total, record.effective_cost)
+        self.total_by_category[category] = add(self.total_by_category.get(category, _ZERO), billed)
         period = (record.billing_period_start, record.billing_period_end)
         self.periods[period] = self.periods.get(period, 0) + 1
 
-    def _refuse(self, line: int, column: str, message: str) -> None:
-        """Note an error; too many of them are one."""
+    def refuse(self, line: int, column: str, message: str) -> None:
+        """Will note an error of a row, also one that only the caller can see; too many of them end the reading."""
         if self._stopped:
             return
         self.errors.append(BillError(line, column, message))
@@ -239,11 +233,13 @@ class Bill:
 
 
 def read_bill(stream: BinaryIO, name: str) -> Bill:
-    """Will open a FOCUS bill in CSV, gzipped or not, and read its heading; `name` is shown in messages.
+    """Will open a FOCUS bill in CSV, gzipped or not, or Parquet, and read its heading; `name` is shown in messages.
 
-    Raises BillRefused when it is no FOCUS bill: empty, binary, a web page, in another encoding, or with columns missing
-    or given twice.
+    Parquet has its contents at the end, so its stream must be able to seek. Raises BillRefused when it is no FOCUS
+    bill: empty, binary, a web page, in another encoding, or with columns missing or given twice.
     """
+    if is_parquet(stream):
+        return _parquet_bill(stream, name)
     try:
         lines = Lines(stream)
         rows = csv.reader(iter(lines), strict=True)
@@ -253,10 +249,33 @@ def read_bill(stream: BinaryIO, name: str) -> Bill:
     except csv.Error as error:
         raise BillRefused(name, [BillError(1, "", f"The heading is no valid CSV ({error}).")]) from error
     lines.row_done()
+    return Bill(name, lines, rows, _columns(heading, name))
+
+
+def is_parquet(stream: BinaryIO) -> bool:
+    """Will tell by the first bytes whether a stream that can seek holds Parquet; its place does not change."""
+    if not getattr(stream, "seekable", lambda: False)():
+        return False
+    place = stream.tell()
+    head = stream.read(len(MAGIC))
+    stream.seek(place)
+    return head == MAGIC
+
+
+def _parquet_bill(stream: BinaryIO, name: str) -> Bill:
+    try:
+        rows = ParquetRows(stream)
+    except LineUnreadable as error:
+        raise BillRefused(name, [BillError(error.line, "", error.message)]) from error
+    return Bill(name, rows, iter(rows), _columns(rows.heading, name))
+
+
+def _columns(heading: Sequence[str], name: str) -> list[str]:
+    """Return the names of the columns. Raises BillRefused."""
     columns = [column.strip() for column in heading]
     if errors := _heading_errors(columns):
         raise BillRefused(name, errors)
-    return Bill(name, lines, rows, columns)
+    return columns
 
 
 def _heading_errors(columns: Sequence[str]) -> list[BillError]:
@@ -302,3 +321,26 @@ def _class(text: str) -> str:
 
 def _frequency(text: str) -> str:
     return cells.word(text, CHARGE_FREQUENCIES)
+
+
+# How each column is read, in the order of CostRecord's fields: the reader, the value of an empty cell, and whether a
+# cell must hold a value.
+_READERS: Final[dict[str, tuple[Callable[[str], Any], Any, bool]]] = {
+    "BilledCost": (cells.cost, Decimal(0), True),
+    "EffectiveCost": (cells.cost, Decimal(0), True),
+    "BillingCurrency": (cells.currency, "", True),
+    "BillingAccountId": (str, "", True),
+    "BillingPeriodStart": (cells.instant, _NEVER, True),
+    "BillingPeriodEnd": (cells.instant, _NEVER, True),
+    "ChargePeriodStart": (cells.instant, _NEVER, True),
+    "ChargePeriodEnd": (cells.instant, _NEVER, True),
+    "ChargeCategory": (_category, "", True),
+    "ChargeClass": (_class, "", False),
+    "ChargeFrequency": (_frequency, "", False),
+    "ServiceName": (str, "", False),
+    "ServiceCategory": (str, "", False),
+    "SubAccountId": (str, "", False),
+    "SubAccountName": (str, "", False),
+    "ResourceId": (str, "", False),
+    "Tags": (cells.tags, cells.NO_TAGS, False),
+}

@@ -24,13 +24,14 @@ class BillRefused(Invalid, ValueError):
 
     code = "bill_refused"
 
-    def __init__(self, name: str, errors: Sequence[BillError]) -> None:
+    def __init__(self, name: str, errors: Sequence[BillError], *, rows: int = 0) -> None:
         first = errors[0]
         where = f", line {first.line}" if first.line else ""
         more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
         super().__init__(f"{name}{where}: {first.message}{more}")
         self.name = name
         self.errors = tuple(errors)
+        self.rows = rows  # how many were read before reading ended
 
 
 class CellInvalid(ValueError):

@@ -21,7 +21,7 @@ _GZIP: Final = b"\x1f\x8b"
 _BOM: Final = b"\xef\xbb\xbf"
 
 _OTHER_FORMATS: Final = (
-    (b"PAR1", "This is a Parquet file. Export the bill as CSV; it may be gzipped."),
+    (b"PAR1", "This is a Parquet file inside another one. Unpack it, so that it can be read from its end."),
     (b"PK\x03\x04", "This is a ZIP file or a spreadsheet. Unpack it, or export the bill as CSV; it may be gzipped."),
     (b"%PDF", "This is a PDF. Fetch the FOCUS export of the bill as CSV."),
     (b"\xff\xfe", "The file is written in UTF-16. Save it as CSV in UTF-8."),

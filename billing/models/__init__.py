@@ -10,6 +10,7 @@ from billing.models.books import (
     Report,
     Revaluation,
 )
+from billing.models.cost_control import Budget, BudgetAlert, Commitment, CostAcceptance, ProviderTotal
 from billing.models.costs import (
     AllocationPolicy,
     BillImport,
@@ -33,7 +34,11 @@ __all__ = [
     "BillingAccount",
     "BillingPeriod",
     "BooksCheck",
+    "Budget",
+    "BudgetAlert",
     "CloudAccount",
+    "Commitment",
+    "CostAcceptance",
     "CostRow",
     "Deferral",
     "DeferralPart",
@@ -55,6 +60,7 @@ __all__ = [
     "PeriodBasis",
     "Pool",
     "ProviderEvent",
+    "ProviderTotal",
     "Report",
     "Revaluation",
     "Share",

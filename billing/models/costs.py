@@ -1,5 +1,7 @@
 """Cloud bills as they came, where their rows go, and how the shared ones were split."""
 
+from decimal import Decimal
+
 from django.db import models
 
 from billing.models.accounts import FxRate
@@ -7,7 +9,7 @@ from billing.states import PERIOD
 from consortium.kernel.dated import Dated, one_at_a_time
 from consortium.kernel.fields import AmountField, CurrencyField, Row
 from consortium.kernel.states import choices
-from members.models import Institution, Issuer
+from members.models import Institution, Issuer, User
 
 
 class CloudAccount(Row):
@@ -68,8 +70,23 @@ class PeriodBasis(Row):
         return f"use of {self.institution_id}"
 
 
+BILL_KINDS = (
+    ("bill", "bill of a provider"),
+    ("manual", "cost that no provider bills, entered with its evidence"),
+    ("reversal", "takes back a version that was charged in a closed month"),
+)
+
+
 class BillImport(Row):
-    """One version of one account's bill for one month, known by the hash of its content. Append-only."""
+    """One version of one account's bill for one month, known by the hash of its content. Append-only.
+
+    A version that a closed month charged is never replaced there: a reversal takes it back in the month in which the
+    next version is charged, row by row, so that the books and the invoices show both.
+    """
+
+    kind = models.CharField(max_length=10, choices=BILL_KINDS, default="bill")
+    reverses = models.OneToOneField("self", models.PROTECT, null=True, blank=True, related_name="reversal")
+    note = models.TextField("what a manual cost is for", blank=True, default="")
 
     cloud_account = models.ForeignKey(CloudAccount, models.PROTECT, related_name="bills")
     month = models.CharField("the bill's own period, YYYY-MM", max_length=7)
@@ -81,12 +98,21 @@ class BillImport(Row):
     billed_total = AmountField()
     currency = CurrencyField()
     imported_at = models.DateTimeField()
+    # Not columns: set on the answer to an import.
+    already_imported = False
+    unknown_columns: tuple[str, ...] = ()
 
     class Meta:
         ordering = ["-imported_at"]
         constraints = [
-            models.UniqueConstraint(fields=["cloud_account", "month", "version"], name="billimport_version"),
-            models.UniqueConstraint(fields=["cloud_account", "month", "content_sha256"], name="billimport_content"),
+            models.UniqueConstraint(
+                fields=["cloud_account", "month", "version", "kind"], name="billimport_version_of_kind"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind="reversal", reverses__isnull=False)
+                | models.Q(kind__in=["bill", "manual"], reverses__isnull=True),
+                name="billimport_reversal",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -121,6 +147,8 @@ class CostRow(Row):
     line = models.PositiveIntegerField()
     billed_cost = AmountField()
     effective_cost = AmountField()
+    prepaid = AmountField("part of it that goes to (or comes from) a prepaid commitment", default=Decimal(0))
+    commitment_id = models.TextField(blank=True, default="")
     currency = CurrencyField()
     charge_category = models.CharField(max_length=20)
     charge_period_start = models.DateTimeField()
@@ -159,10 +187,16 @@ class AllocationPolicy(Row, Dated):
     method = models.CharField(max_length=20)
     basis = models.CharField(max_length=30, blank=True)
     parameters = models.JSONField("percentages, tier weights, floor, cap", default=dict, blank=True)
+    decision = models.TextField("where the members approved it", blank=True, default="")
+    adopted_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    adopted_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name_plural = "allocation policies"
-        constraints = [one_at_a_time("allocationpolicy_one", "issuer", "pool_key")]
+        constraints = [
+            one_at_a_time("allocationpolicy_one", "issuer", "pool_key"),
+            models.UniqueConstraint(fields=["issuer", "pool_key", "version"], name="allocationpolicy_version"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.pool_key}: {self.method}"

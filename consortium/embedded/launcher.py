@@ -6,6 +6,7 @@ The only module of this package that calls Django, and only once everything Djan
 from __future__ import annotations
 
 import argparse
+import base64
 import os
 import signal
 import subprocess
@@ -35,6 +36,8 @@ DEMO_SAMPLE_INTERVAL_SECONDS = 2
 OWNER_COMMANDS = frozenset(
     {"migrate", "makemigrations", "sqlmigrate", "squashmigrations", "optimizemigration", "flush", "sqlflush"}
 )
+# Calculators: they look at nothing but their arguments, so no server is started and no home is made for them.
+SERVERLESS_COMMANDS = frozenset({"apportion"})
 _SECRETS = ("SECRET_KEY", "FIELD_KEYS", "AUDIT_SALT")  # given ones open what they sealed before
 _STRIPE = ("STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE")
 
@@ -202,6 +205,9 @@ def _prepare_demo(home: Home, servers: Servers, port: int) -> None:
 
 
 def _manage(home_option: str | None, arguments: list[str]) -> int:
+    if arguments and arguments[0] in SERVERLESS_COMMANDS:
+        os.environ.update(_nowhere())
+        return _django(arguments)
     home = Home.resolve(home_option, os.environ)
     with _servers(home) as servers:
         ours = _environment(home, servers, port=DEMO_PORT)
@@ -211,6 +217,19 @@ def _manage(home_option: str | None, arguments: list[str]) -> int:
             ours["DATABASE_URL"] = servers.database.owner_url
         os.environ.update(ours)
         return _django(arguments)
+
+
+def _nowhere() -> dict[str, str]:
+    """Settings that lead nowhere and open nothing, for commands that need neither server nor home."""
+    secrets = dict.fromkeys(("SECRET_KEY", "AUDIT_SALT", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET"), "unused")
+    return secrets | {
+        "FIELD_KEYS": base64.urlsafe_b64encode(bytes(32)).decode(),
+        "PORTAL_HOME": os.devnull,
+        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "PUBLIC_URL": f"http://127.0.0.1:{DEMO_PORT}",
+        "DJANGO_SETTINGS_MODULE": "consortium.settings",
+    }
 
 
 def _test(home_option: str | None, arguments: list[str]) -> int:

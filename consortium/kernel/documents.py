@@ -2,9 +2,10 @@
 
 import hashlib
 from datetime import datetime
+from pathlib import Path
 from uuid import UUID, uuid4
 
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, models, transaction
 
@@ -61,6 +62,37 @@ def store(
     except IntegrityError:
         default_storage.delete(key)
         return Document.objects.get(**about)
+
+
+def store_file(path: Path, *, kind: str, name: str, media_type: str, subject: models.Model, at: datetime) -> Document:
+    """Keep a file of any size as the consortium's document of this kind of `subject`, a piece at a time.
+
+    A second call returns the first document. The caller's transaction decides about the row; a file whose row was
+    rolled back stays behind unseen.
+    """
+    about = {
+        "subject_type": subject._meta.label,  # noqa: SLF001 - the model's public name
+        "subject_id": str(subject.pk),
+        "kind": kind,
+        "language": "",
+    }
+    if existing := Document.objects.filter(**about).first():
+        return existing
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        stream.seek(0)
+        key = default_storage.save(f"consortium/{at:%Y/%m}/{uuid4().hex}", File(stream))
+    crash_point("document.stored")
+    return Document.objects.create(
+        **about,
+        institution_id=None,
+        name=name,
+        media_type=media_type,
+        sha256=sha256,
+        size=path.stat().st_size,
+        storage_key=key,
+        created_at=at,
+    )
 
 
 def read(document: Document) -> bytes:

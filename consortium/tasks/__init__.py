@@ -10,6 +10,7 @@ from consortium.kernel import audit, jobs
 from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.tasks.identity import forget_assertions, recheck_domains
+from consortium.usecases.watch_budgets import watch_this_month
 from members.agreements import lifecycle
 
 __all__ = ["forget_assertions", "nightly_checks", "recheck_domains", "run_job"]
@@ -39,3 +40,9 @@ def nightly_checks() -> None:
         log.error("nightly_check.failed", fault=fault)
     if not faults:
         log.info("nightly_check.passed")
+
+
+@shared_task(name="consortium.watch_budgets")
+def watch_budgets() -> int:
+    """Hold this month's costs against the members' budgets; returns how many alerts were raised."""
+    return len(watch_this_month(at=now()))

@@ -25,6 +25,7 @@ class Link:
 MENU = (
     ("institution", Permission.VIEW_INSTITUTION, "Overview"),
     ("usage", Permission.VIEW_USAGE, "Use"),
+    ("costs", Permission.VIEW_COSTS, "Cost"),
     ("invoices", Permission.VIEW_INVOICES, "Invoices"),
     ("people", Permission.VIEW_PEOPLE, "People"),
     ("domains", Permission.MANAGE_SIGN_ON, "Domains"),
@@ -38,6 +39,7 @@ def _labels() -> dict[str, str]:
     return {
         "Overview": _("Overview"),
         "Use": _("Use"),
+        "Cost": _("Cost"),
         "Invoices": _("Invoices"),
         "People": _("People"),
         "Domains": _("Domains"),

@@ -12,7 +12,6 @@ from django.db.models import Sum
 from billing import closing
 from billing.bills import BillMonthUnclear, CloudAccountUnknown, current_bills, import_bill
 from billing.facts import MemberFacts
-from billing.focus import BillRefused
 from billing.fx import record_rate
 from billing.models import BillImport, BillingPeriod, CloudAccount, CostRow, Pool
 from billing.periods import PeriodClosed, open_period
@@ -34,7 +33,6 @@ from tests.integration.billing.stories import (
     take_in,
     three_to_one,
 )
-from tests.unit.billing.bills import bill_bytes
 
 
 @pytest.fixture
@@ -180,7 +178,7 @@ def test_an_unknown_account_is_refused_with_the_known_names(
     with consortium_scope(Scope.JOB):
         take_in(bill_file(tmp_path, ("1.00", "")), cast, at)
         other = bill_file(tmp_path, ("1.00", ""), name="other.csv", BillingAccountId="9999")
-        with pytest.raises(CloudAccountUnknown, match=r"Demo Cloud 9999.*Known accounts: Demo Cloud 0042"):
+        with pytest.raises(CloudAccountUnknown, match=r"Demo Cloud 9999.*Known accounts: demo-cloud-0042 "):
             import_bill(other, issuer=cast.issuer, charged_month=MONTH, by=RUN, at=at, slugs={})
         assert CloudAccount.objects.count() == 1
 
@@ -199,49 +197,6 @@ def test_a_name_that_nobody_bears_is_unattributed_and_stops_the_close(
         closing.begin_closing(period, members, by=RUN, at=at, accepted={"unattributed"})
         (pool,) = closing.allocate_pools(period, members, at=at)
         assert (pool.key, pool.parked_reason, pool.shares.count()) == ("unattributed", "unattributed", 0)
-
-
-GOOD_ROW = {"BillingPeriodStart": "2026-09-01T00:00:00Z", "BillingPeriodEnd": "2026-10-01T00:00:00Z"}
-BROKEN: dict[str, bytes] = {
-    "empty": b"",
-    "heading only": bill_bytes(GOOD_ROW).splitlines(keepends=True)[0],
-    "no bill": b"name,amount\nx,1\n",
-    "a float's infinity": bill_bytes(GOOD_ROW, GOOD_ROW | {"BilledCost": "Infinity"}),
-    "not a number": bill_bytes(GOOD_ROW, GOOD_ROW | {"BilledCost": "NaN"}),
-    "a huge exponent": bill_bytes(GOOD_ROW, GOOD_ROW | {"BilledCost": "1E+400"}),
-    "underscores": bill_bytes(GOOD_ROW, GOOD_ROW | {"BilledCost": "1_000"}),
-    "other digits": bill_bytes(GOOD_ROW, GOOD_ROW | {"BilledCost": "\u0661\u0662"}),
-    "no cost": bill_bytes(GOOD_ROW, GOOD_ROW | {"BilledCost": ""}),
-    "another currency": bill_bytes(GOOD_ROW, GOOD_ROW | {"BillingCurrency": "EUR"}),
-    "no currency": bill_bytes(GOOD_ROW, GOOD_ROW | {"BillingCurrency": "XXQ"}),
-    "another account": bill_bytes(GOOD_ROW, GOOD_ROW | {"BillingAccountId": "7"}),
-    "another month": bill_bytes(GOOD_ROW, {}),
-    "a bad time": bill_bytes(GOOD_ROW, GOOD_ROW | {"ChargePeriodStart": "2026-09-31T00:00:00Z"}),
-    "a ragged row": bill_bytes(GOOD_ROW) + b"1,2,3\n",
-    "an open quote": bill_bytes(GOOD_ROW) + b'"1,2,3\n',
-    "tags that are no object": bill_bytes(GOOD_ROW, GOOD_ROW | {"Tags": "[1]"}),
-    "a tag with a NUL": bill_bytes(GOOD_ROW, GOOD_ROW | {"Tags": '{"a": "\\u0000"}'}),
-    "half a character": bill_bytes(GOOD_ROW, GOOD_ROW | {"Tags": '{"a": "\\ud800"}'}),
-    "cut off": gzip.compress(bill_bytes(GOOD_ROW))[:-12],
-    "latin-1": bill_bytes(GOOD_ROW | {"ServiceName": "Qu\u00e9bec"}).decode().encode("latin-1"),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_of_a_broken_bill_nothing_is_imported(
-    name: str, cast: Cast, period: BillingPeriod, at: datetime, tmp_path: Path
-) -> None:
-    path = tmp_path / "broken.csv"
-    path.write_bytes(BROKEN[name])
-    with consortium_scope(Scope.JOB):
-        events = AuditEvent.objects.count()
-        with pytest.raises((BillRefused, BillMonthUnclear)) as refusal:
-            take_in(path, cast, at)
-        assert str(refusal.value)
-        assert not BillImport.objects.exists()
-        assert not CostRow.objects.exists()
-        assert not CloudAccount.objects.exists()
-        assert AuditEvent.objects.count() == events
 
 
 def test_a_member_sees_its_own_rows_only(cast: Cast, period: BillingPeriod, at: datetime, tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ FILES: list[tuple[str, bytes]] = [
     ("UTF-16", GOOD_BYTES.decode().encode("utf-16")),
     ("UTF-16 without mark", GOOD_BYTES.decode().encode("utf-16-le")),
     ("Latin-1", bill_bytes({"x_Note": "Québec"}).decode().encode("latin-1")),
-    ("Parquet", b"PAR1" + bytes(100)),
+    ("a damaged Parquet file", b"PAR1" + bytes(100)),
     ("a spreadsheet", b"PK\x03\x04" + bytes(100)),
     ("a PDF", b"%PDF-1.7\n"),
     ("binary", random.Random(7).randbytes(5000)),

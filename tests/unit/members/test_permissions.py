@@ -25,6 +25,7 @@ TRUTH = {
     P.REQUEST_HUB: "owner technical",
     P.VIEW_USAGE: "owner finance technical",
     P.VIEW_COSTS: "owner finance",
+    P.SET_BUDGET: "owner finance",
     P.VIEW_INVOICES: "owner finance",
     P.PAY_INVOICE: "owner finance",
     P.VIEW_PEOPLE: "owner finance technical",
