@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from billing.ledger import credit_checks, is_balanced, receivables
+from billing.ledger import held_credit, is_balanced, payments_checks, receivables
 from billing.models import BooksCheck
 from consortium.kernel.money import plain
 from members.models import Issuer
@@ -11,8 +11,8 @@ from members.models import Issuer
 def check_books(*, at: datetime) -> BooksCheck:
     """Check every issuer's books and keep the result; its `faults` are sentences, none when all holds.
 
-    Entries balance in each currency and have all their legs; receivables equal the open invoices; members' credit
-    equals what payments brought beyond what was applied. Needs a consortium scope.
+    Entries balance in each currency and have all their legs; receivables equal the open invoices; every payment is in
+    the books in full; no member used more credit than is held for it. Needs a consortium scope.
     """
     return BooksCheck.objects.create(at=at, faults=[fault for issuer in Issuer.objects.all() for fault in _of(issuer)])
 
@@ -32,9 +32,15 @@ def _of(issuer: Issuer) -> list[str]:
         if not check.agrees
     ]
     faults += [
-        f"{issuer} holds {plain(check.ledger)} {check.currency} as members’ credit, their payments leave "
+        f"The books of {issuer} say that payments brought {plain(check.ledger)} {check.currency}, the payments say "
         f"{plain(check.payments)}: an entry lacks its payment, or a payment its entry."
-        for check in credit_checks(issuer)
+        for check in payments_checks(issuer)
         if not check.agrees
+    ]
+    faults += [
+        f"{issuer} holds {plain(credit.amount)} {credit.currency} of credit for {credit.member}: "
+        "more was used than came in."
+        for credit in held_credit(issuer)
+        if credit.amount < 0
     ]
     return faults

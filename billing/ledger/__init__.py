@@ -7,13 +7,15 @@ change afterwards.
 
 from billing.ledger.posting import EntryConflict, EntryUnbalanced, Leg, YearLocked, post
 from billing.ledger.reading import (
-    CreditCheck,
+    HeldCredit,
+    PaymentsCheck,
     ReceivablesCheck,
     TrialRow,
-    credit_checks,
     entry_count,
+    held_credit,
     is_balanced,
     movements,
+    payments_checks,
     receivables,
     receivables_agree,
     trial_balance,
@@ -21,17 +23,19 @@ from billing.ledger.reading import (
 from billing.ledger.standard import post_invoice, post_payment, post_supplier_bill
 
 __all__ = [
-    "CreditCheck",
     "EntryConflict",
     "EntryUnbalanced",
+    "HeldCredit",
     "Leg",
+    "PaymentsCheck",
     "ReceivablesCheck",
     "TrialRow",
     "YearLocked",
-    "credit_checks",
     "entry_count",
+    "held_credit",
     "is_balanced",
     "movements",
+    "payments_checks",
     "post",
     "post_invoice",
     "post_payment",

@@ -138,8 +138,8 @@ def movements(issuer: Issuer, *, since: date, until: date, kinds: tuple[str, ...
 
 
 @dataclass(frozen=True, slots=True)
-class CreditCheck:
-    """What the books hold as members' credit in one currency, and what came in beyond what was applied."""
+class PaymentsCheck:
+    """What the books say that payments brought in one currency, and what the payments say."""
 
     currency: str
     ledger: Decimal
@@ -151,27 +151,45 @@ class CreditCheck:
         return self.ledger == self.payments
 
 
-def credit_checks(issuer: Issuer) -> list[CreditCheck]:
-    """Compare the credit that the books hold for members with their payments. Needs a consortium scope.
+@dataclass(frozen=True, slots=True)
+class HeldCredit:
+    """What the books hold for one member beyond what it owes, in one currency; below zero would be a fault."""
 
-    Credit is all that succeeded payments brought less all that invoices count as paid.
-    """
-    books = {row.currency: -row.balance for row in trial_balance(issuer) if row.code == Account.MEMBER_CREDIT}
+    member: str
+    currency: str
+    amount: Decimal
+
+
+def payments_checks(issuer: Issuer) -> list[PaymentsCheck]:
+    """Compare what the books say came in with the payments that succeeded. Needs a consortium scope."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT currency, sum(amount) FROM (
-                SELECT p.currency, p.amount FROM billing_payment p JOIN billing_invoice i ON i.id = p.invoice_id
-                WHERE i.issuer_id = %(issuer)s AND p.status = 'succeeded'
+            SELECT currency, sum(booked), sum(paid) FROM (
+                SELECT l.currency, l.amount AS booked, 0 AS paid FROM billing_ledgerleg l
+                JOIN billing_ledgerentry e ON e.id = l.entry_id JOIN billing_ledgeraccount a ON a.id = l.account_id
+                WHERE e.issuer_id = %(issuer)s AND e.kind = 'payment' AND a.code = ANY(%(arrives)s)
                 UNION ALL
-                SELECT b.currency, -b.paid FROM billing_invoicebalance b JOIN billing_invoice i ON i.id = b.invoice_id
-                WHERE i.issuer_id = %(issuer)s
-            ) flows GROUP BY currency
+                SELECT p.currency, 0, p.amount FROM billing_payment p JOIN billing_invoice i ON i.id = p.invoice_id
+                WHERE i.issuer_id = %(issuer)s AND p.status = 'succeeded'
+            ) flows GROUP BY currency ORDER BY currency
             """,
-            {"issuer": issuer.pk},
+            {"issuer": issuer.pk, "arrives": [str(Account.BANK), str(Account.CLEARING)]},
         )
-        unapplied: dict[str, Decimal] = {currency: amount for currency, amount in cursor.fetchall() if amount}
-    return [
-        CreditCheck(currency, books.get(currency, Decimal(0)), unapplied.get(currency, Decimal(0)))
-        for currency in sorted(books.keys() | unapplied.keys())
-    ]
+        return [PaymentsCheck(*row) for row in cursor.fetchall()]
+
+
+def held_credit(issuer: Issuer) -> list[HeldCredit]:
+    """Return the credit that the books hold for each member. Needs a consortium scope."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT coalesce(i.name_en, 'nobody'), l.currency, -sum(l.amount) FROM billing_ledgerleg l
+            JOIN billing_ledgerentry e ON e.id = l.entry_id JOIN billing_ledgeraccount a ON a.id = l.account_id
+            LEFT JOIN members_institution i ON i.id = e.institution_id
+            WHERE e.issuer_id = %s AND a.code = %s
+            GROUP BY i.id, i.name_en, l.currency HAVING sum(l.amount) <> 0 ORDER BY 1, 2
+            """,
+            [issuer.pk, str(Account.MEMBER_CREDIT)],
+        )
+        return [HeldCredit(*row) for row in cursor.fetchall()]

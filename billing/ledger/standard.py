@@ -7,7 +7,7 @@ from billing.chart_of_accounts import INCOME_OF_LINE, PAYABLE_OF_TAX, Account
 from billing.deferral_plan import keep_plan
 from billing.ledger.posting import Leg, post
 from billing.models import BillImport, Invoice, InvoiceLine, InvoiceLineTax, LedgerEntry, Payment
-from billing.prepaid import prepaid_part
+from billing.prepaid_asset import prepaid_part
 from consortium.kernel.money import EXACT, round_money
 from consortium.kernel.periods import local_date
 from members.models import Issuer

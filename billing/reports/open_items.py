@@ -21,7 +21,7 @@ BUCKETS = ("Not due", "1 to 30", "31 to 60", "61 to 90", "Over 90")
 
 def receivables(filters: Filters) -> list[Table]:
     """Return whether receivables agree, and what each member owes by days past due on the last day."""
-    return [_agreement(filters), _ageing(filters)]
+    return [_agreement(filters), _ageing(filters), _credit(filters)]
 
 
 def payables(filters: Filters) -> list[Table]:
@@ -71,14 +71,14 @@ def _open_cloud_bills(filters: Filters) -> list[list[Cell]]:
 
 
 def _agreement(filters: Filters) -> Table:
-    """Put the books beside the documents: receivables against open invoices, credit against payments."""
+    """Put the books beside the documents: receivables against open invoices, money that came in against payments."""
     rows: list[list[Cell]] = [
         ["Receivables", check.currency, check.ledger, check.invoices, EXACT.subtract(check.ledger, check.invoices)]
         for check in ledger.receivables(filters.issuer)
     ]
     rows += [
-        ["Members’ credit", check.currency, check.ledger, check.payments, EXACT.subtract(check.ledger, check.payments)]
-        for check in ledger.credit_checks(filters.issuer)
+        ["Payments", check.currency, check.ledger, check.payments, EXACT.subtract(check.ledger, check.payments)]
+        for check in ledger.payments_checks(filters.issuer)
     ]
     return _check_table(rows, "Documents")
 
@@ -117,6 +117,16 @@ def _ageing(filters: Filters) -> Table:
         columns=(Column("Member"), Column("Currency"), *money_columns(*BUCKETS, "Total")),
         rows=rows,
         note="What is open now; a payment that has arrived since is taken off.",
+    )
+
+
+def _credit(filters: Filters) -> Table:
+    """Show what is held for members: what they paid beyond what was due, or in advance."""
+    return Table(
+        caption="Credit held for members",
+        columns=(Column("Member"), Column("Currency"), *money_columns("Held")),
+        rows=[[row.member, row.currency, row.amount] for row in ledger.held_credit(filters.issuer)],
+        note="Not taken off what they owe above: it is applied to an invoice, or paid back.",
     )
 
 

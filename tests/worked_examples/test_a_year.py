@@ -337,7 +337,7 @@ def check_end(year: Year, december: list[Invoice]) -> None:
     (table, *_others) = REPORTS["receivables"].build(
         Filters(issuer=issuer, since=date(2026, 1, 1), until=date(2027, 1, 31))
     )
-    assert [row[2:] for row in table.rows] == [
+    assert [row[2:] for row in table.rows if row[0] == "Receivables"] == [
         [Decimal("4558.61"), Decimal("4558.61"), Decimal("0.00")],
         [Decimal("699.90"), Decimal("699.90"), Decimal("0.00")],
     ]

@@ -20,7 +20,7 @@ from billing.books_export import export_books, read_journal
 from billing.books_export.beancount import to_beancount
 from billing.chart_of_accounts import Account
 from billing.ledger import Leg, post
-from billing.models import BooksCheck, LedgerEntry
+from billing.models import BooksCheck, Invoice, LedgerEntry, Payment
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.models import Institution
 from tests.cast import Cast
@@ -157,20 +157,30 @@ def test_books_in_order_pass_their_check(books: Cast, at: datetime, capsys: pyte
         assert (BooksCheck.objects.count(), open_faults()) == (1, 0)
 
 
-def test_receivables_without_their_invoice_wait_for_a_person(
-    books: Cast, at: datetime, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_does_not_hold_waits_for_a_person(books: Cast, at: datetime, capsys: pytest.CaptureFixture[str]) -> None:
+    """A receivable without its invoice, a payment without its entry, credit that nobody had."""
     with consortium_scope(Scope.JOB):
-        legs = [Leg(Account.RECEIVABLES, Decimal("0.01"), "CAD"), Leg(Account.MEMBER_CREDIT, Decimal("-0.01"), "CAD")]
+        legs = [Leg(Account.RECEIVABLES, Decimal("-0.01"), "CAD"), Leg(Account.MEMBER_CREDIT, Decimal("0.01"), "CAD")]
         source = Institution.objects.get(pk=books.university.pk)
-        post(issuer=books.issuer, kind="x", source=source, on=date(2026, 9, 1), narration="x", legs=legs, at=at)
+        post(
+            issuer=books.issuer, kind="x", source=source, on=date(2026, 9, 1), narration="x", legs=legs, at=at,
+            institution_id=source.pk,
+        )  # fmt: skip
+        invoice = Invoice.objects.first()
+        assert invoice is not None
+        row = Payment.objects.create(
+            institution_id=invoice.institution_id, invoice=invoice, provider="manual", amount=Decimal("5.00"),
+            currency="CAD", idempotency_key="k", created_at=at,
+        )  # fmt: skip
+        Payment.objects.filter(pk=row.pk).update(status="succeeded", succeeded_at=at)
     with pytest.raises(CommandError) as refused:
         call_command("check_books")
     assert refused.value.returncode == 3
     with consortium_scope(Scope.JOB):
-        assert open_faults() == 2
-        first, second = BooksCheck.objects.get().faults
-        assert "3391.17 CAD, its open invoices 3391.16" in first
-        assert "holds 0.01 CAD as members’ credit, their payments leave 0" in second
+        assert open_faults() == 3
+        receivable, payment, credit = BooksCheck.objects.get().faults
+        assert "3391.15 CAD, its open invoices 3391.16" in receivable
+        assert "payments brought 0 CAD, the payments say 5.00" in payment
+        assert "holds -0.01 CAD of credit for Cedar University" in credit
         check_books(at=at)  # an older check does not hide the newest one
-        assert open_faults() == 2
+        assert open_faults() == 3

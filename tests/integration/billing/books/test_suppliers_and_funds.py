@@ -12,7 +12,7 @@ from billing import ledger
 from billing.chart_of_accounts import Account
 from billing.commands import KeyReused
 from billing.models import Fund, FundMovement, LedgerEntry, SupplierBill, SupplierPayment
-from billing.prepaid import prepaid_balance
+from billing.prepaid_asset import prepaid_balance
 from billing.restricted_funds import FundInvalid, FundOverdrawn, balances, held, open_fund, receive, spend
 from billing.supplier_bills import (
     Bill,
