@@ -23,6 +23,7 @@ class Permission(StrEnum):
     VIEW_COSTS = "view_costs"
     VIEW_INVOICES = "view_invoices"
     PAY_INVOICE = "pay_invoice"
+    MANAGE_PURCHASE_ORDERS = "manage_purchase_orders"
     VIEW_PEOPLE = "view_people"
     MANAGE_PEOPLE = "manage_people"
     VIEW_AGREEMENT = "view_agreement"
@@ -44,12 +45,13 @@ ROLES: dict[Role, frozenset[Permission]] = {
         {
             P.VIEW_INSTITUTION, P.VIEW_HUBS, P.REQUEST_HUB, P.VIEW_USAGE, P.VIEW_COSTS, P.VIEW_INVOICES, P.PAY_INVOICE,
             P.VIEW_PEOPLE, P.MANAGE_PEOPLE, P.VIEW_AGREEMENT, P.SIGN_AGREEMENT, P.MANAGE_TOKENS,
+            P.MANAGE_PURCHASE_ORDERS,
         }
     ),
     Role.FINANCE: frozenset(
         {
             P.VIEW_INSTITUTION, P.VIEW_HUBS, P.VIEW_USAGE, P.VIEW_COSTS, P.VIEW_INVOICES, P.PAY_INVOICE, P.VIEW_PEOPLE,
-            P.VIEW_AGREEMENT,
+            P.VIEW_AGREEMENT, P.MANAGE_PURCHASE_ORDERS,
         }
     ),
     Role.TECHNICAL: frozenset(
