@@ -10,4 +10,5 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the app's mails and jobs."""
-        from billing import documents, emails, pay_links, settlement  # noqa: F401, PLC0415 - for their registrations
+        from billing import documents, emails, order_mails, pay_links, settlement  # noqa: F401, PLC0415 - registrations
+        from billing.documents import credit_notes  # noqa: F401, PLC0415 - registrations

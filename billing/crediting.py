@@ -215,9 +215,10 @@ def _check_line(line: InvoiceLine, net: Decimal, left: Decimal) -> None:
 
 
 def _tax(tax: InvoiceLineTax, line: InvoiceLine, net: Decimal, *, rest: Decimal, is_last: bool) -> Decimal:
-    """The tax on a part of a line: its share, rounded down towards zero; with the last part all that is left of it."""
+    """The tax on a part of a line: its share, rounded half away from zero; with the last part all that is left of it."""
     if is_last:
         return rest
     minor = Fraction(tax.amount) * Fraction(net) / Fraction(line.net) * 10 ** exponent(line.currency)
-    share = from_minor(int(minor), line.currency)
+    rounded = (2 * abs(minor.numerator) + minor.denominator) // (2 * minor.denominator)
+    share = from_minor(rounded if minor >= 0 else -rounded, line.currency)
     return share if abs(share) <= abs(rest) else rest

@@ -15,6 +15,7 @@ app = Celery("consortium")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["consortium"])
 app.conf.beat_schedule = {
+    "ask-for-renewals": {"task": "consortium.ask_for_renewals", "schedule": crontab(minute=15)},
     "nightly-checks": {"task": "consortium.nightly_checks", "schedule": crontab(hour=8, minute=30)},
 }
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import translation
 
-from billing.documents.both import BOTH, first_language, two_in_one
+from billing.documents.both import BOTH, two_in_one
 from billing.documents.facturx import FILE_NAME
 from billing.documents.invoice import invoice_page
 from billing.documents.kept import keep_electronic
@@ -25,6 +25,7 @@ from consortium.kernel.clock import now
 from consortium.kernel.crash import crash_point
 from consortium.kernel.errors import PortalError
 from consortium.kernel.formats import money_text
+from consortium.kernel.language import first_language
 from consortium.kernel.mail import compose
 from consortium.kernel.outbox import receiver
 from consortium.kernel.pdf import write_pdf

@@ -8,11 +8,6 @@ BOTH: Final = "both"
 _BODY: Final = re.compile(r"<body[^>]*>(.*)</body>", re.DOTALL)
 
 
-def first_language(language: str) -> str:
-    """Will return the language of mails and links about a document: English where it is in both."""
-    return "en" if language == BOTH else language
-
-
 def two_in_one(pages: Sequence[str]) -> str:
     """Will return one page of HTML: the first as it is, each other one behind it on a new sheet in its own language."""
     first, *others = pages

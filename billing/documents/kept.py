@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Final
 
-from billing.documents.both import first_language
 from billing.documents.electronic import CreditOf, EInvoiceRefused, is_european
 from billing.documents.facturx import facturx_xml
 from billing.documents.ubl import ubl_xml
@@ -11,6 +10,7 @@ from billing.documents.validation import check_xml
 from billing.models import CreditNote, Invoice
 from billing.snapshot import InvoiceSnapshot
 from consortium.kernel import documents
+from consortium.kernel.language import first_language
 from consortium.models import Document
 
 XML: Final = "application/xml"

@@ -5,8 +5,10 @@ from uuid import UUID
 import structlog
 from celery import shared_task
 
+from billing import purchase_orders
 from billing.ledger import is_balanced, receivables_agree
 from consortium.kernel import audit, jobs
+from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.models import Issuer
 
@@ -17,6 +19,13 @@ log = structlog.get_logger(__name__)
 def run_job(job_id: str) -> bool:
     """Do the job if nobody else holds it; tell whether this worker did."""
     return jobs.run(UUID(job_id))
+
+
+@shared_task(name="consortium.ask_for_renewals")
+def ask_for_renewals() -> int:
+    """Ask members for the successors of purchase orders that run low or end soon; each once."""
+    with consortium_scope(Scope.JOB):
+        return purchase_orders.ask_for_renewals(at=now())
 
 
 @shared_task(name="consortium.nightly_checks")
