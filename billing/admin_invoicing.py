@@ -30,6 +30,7 @@ from billing.models import (
     PurchaseOrderUse,
     TaxCertificate,
 )
+from billing.models.member_charges import KINDS
 from billing.prepaid import record_prepaid
 from billing.purchase_orders import close_order
 from consortium.kernel.clock import now
@@ -251,9 +252,7 @@ class ChargeForm(forms.Form):
     institution = forms.ModelChoiceField(queryset=Institution.objects.order_by("slug"))
     issuer = forms.ModelChoiceField(queryset=Issuer.objects.order_by("slug"))
     month = forms.RegexField(r"^20\d\d-(0[1-9]|1[0-2])$", label="Month, as 2026-11")
-    kind = forms.ChoiceField(
-        choices=[(kind, kind) for kind in ("event", "support", "commitment", "sla_credit", "adjustment")]
-    )
+    kind = forms.ChoiceField(choices=[(kind, kind) for kind in KINDS])
     description_en = forms.CharField(label="In English", max_length=250)
     description_fr = forms.CharField(label="In French", max_length=250)
     quantity = forms.CharField(initial="1", max_length=20)

@@ -215,7 +215,7 @@ def _check_line(line: InvoiceLine, net: Decimal, left: Decimal) -> None:
 
 
 def _tax(tax: InvoiceLineTax, line: InvoiceLine, net: Decimal, *, rest: Decimal, is_last: bool) -> Decimal:
-    """The tax on a part of a line: its share, rounded half away from zero; with the last part all that is left of it."""
+    """The tax on a part of a line: its share, rounded once; with the last part all that is left of it."""
     if is_last:
         return rest
     minor = Fraction(tax.amount) * Fraction(net) / Fraction(line.net) * 10 ** exponent(line.currency)

@@ -250,7 +250,8 @@ def test_postgresql_refuses_to_issue_without_the_order_that_the_payer_requires(
 
 
 def credit(invoice: Invoice, nets: dict[UUID, Decimal], at: datetime, **changes: Any) -> CreditNote:
-    return issue_credit_note(invoice, nets=nets, **{"reason": "A hub stood still.", "by": RUN, "at": at} | changes)
+    wanted: dict[str, Any] = {"reason": "A hub stood still.", "by": RUN, "at": at}
+    return issue_credit_note(invoice, nets=nets, **wanted | changes)
 
 
 def test_a_credit_over_everything_voids_the_invoice_and_the_books_agree(
@@ -293,9 +294,9 @@ def test_what_was_paid_already_becomes_the_members_credit(cast: Cast, invoices: 
         line = maple.lines.get(kind="dues")
         note = credit(maple, {line.pk: Decimal("100.00")}, at)
         maple.refresh_from_db()
-        assert (note.total, note.applied, note.held) == (Decimal("114.97"), Decimal("88.59"), Decimal("26.38"))
+        assert (note.total, note.applied, note.held) == (Decimal("114.98"), Decimal("88.59"), Decimal("26.39"))
         assert maple.status == "paid"
-        assert {row.code: row.balance for row in ledger.trial_balance(cast.issuer)}["2200"] == Decimal("-26.38")
+        assert {row.code: row.balance for row in ledger.trial_balance(cast.issuer)}["2200"] == Decimal("-26.39")
 
 
 def test_a_credit_gives_back_to_the_order_what_its_invoice_took(
@@ -485,7 +486,11 @@ def test_the_statement_says_what_is_open_after_every_document(
         cedar, _ = invoices
         credit(cedar, {cedar.lines.get(kind="dues").pk: Decimal("1000.00")}, at, reason="=cmd")
     with institution_scope(cast.university.pk):
-        span = {"first_day": date(2026, 1, 1), "last_day": date(2026, 12, 31), "zone": "America/Vancouver"}
+        span: dict[str, Any] = {
+            "first_day": date(2026, 1, 1),
+            "last_day": date(2026, 12, 31),
+            "zone": "America/Vancouver",
+        }
         (found,) = statements(cast.university.pk, **span)
         assert (found.opening, found.closing) == (Decimal(0), Decimal("1552.57"))
         assert [(row.kind, row.charged, row.credited) for row in found.movements] == [
