@@ -67,24 +67,6 @@ def open_billing_account(
     return account
 
 
-@transaction.atomic
-def record_purchase_order(account: BillingAccount, *, number: str, by: User | System, at: datetime) -> None:
-    """Record the purchase order that the account's next invoices name. Raises Forbidden."""
-    check_staff(by, Permission.CLOSE_MONTH)
-    before = {"po_number": account.po_number}
-    account.po_number = number.strip()
-    account.save(update_fields=["po_number"])
-    audit.record(
-        "billing.purchase_order_recorded",
-        account,
-        by=by,
-        at=at,
-        institution_id=account.institution_id,
-        before=before,
-        after={"po_number": account.po_number},
-    )
-
-
 def accounts_by_institution(issuer: Issuer) -> dict[UUID, BillingAccount]:
     """Return the account to which each institution's charges go: the oldest open one at the issuer."""
     open_accounts = BillingAccount.objects.filter(issuer=issuer, ended_at=None).select_related("institution")

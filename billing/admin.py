@@ -7,13 +7,16 @@ moves, and calls the function that every other edge calls.
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from billing import admin_books as admin_books  # noqa: PLC0414 - registers the pages of the books
-from billing import invoicing
+from billing import admin_invoicing, invoicing  # noqa: F401 - registers its pages
+from billing.crediting import CREDITABLE
 from billing.models import (
     AllocationPolicy,
     BillImport,
@@ -36,9 +39,12 @@ from billing.models import (
     ProviderEvent,
     Share,
 )
-from consortium.kernel.errors import Invalid
+from billing.purchase_orders import order_for
+from consortium.kernel.clock import now
+from consortium.kernel.errors import Invalid, PortalError
 from consortium.kernel.formats import money_text
 from consortium.kernel.money import AmountInvalid, parse_amount
+from consortium.kernel.periods import local_date
 from members.models import User
 from members.permissions import Permission
 from members.staff_admin import Act, ActingAdmin, StaffAdmin
@@ -112,12 +118,21 @@ def preview_invoice(row: Invoice) -> list[tuple[str, object]]:
     return [
         ("Payer", row.billing_account),
         ("Month", row.period.month),
-        ("Purchase order", row.billing_account.po_number or "none"),
+        ("Purchase order", row.po_number or _order_to_be(row)),
         *lines,
         ("Net", shown(row.net_total)),
         ("Tax", shown(row.tax_total)),
         ("Total", shown(row.total)),
     ]
+
+
+def _order_to_be(row: Invoice) -> str:
+    """The purchase order that an approval now would take."""
+    try:
+        order = order_for(row.billing_account, total=row.total, on=local_date(now(), row.issuer.zone))
+    except PortalError as error:
+        return error.message
+    return order.number if order else "none"
 
 
 class LineInline(ReadOnlyInline):
@@ -176,7 +191,22 @@ class InvoiceAdmin(ActingAdmin):
             preview=preview_invoice,
             danger=True,
         ),
+        Act(
+            name="credit",
+            label="Credit",
+            explain="Take back some or all of it by a credit note.",
+            form=forms.Form,
+            run=act_discard,
+            states=CREDITABLE,
+            permission=Permission.ISSUE_INVOICES,
+        ),
     )
+
+    def act_page(self, request: HttpRequest, pk: UUID, name: str) -> HttpResponse:
+        """Crediting asks for each line: it has a page of its own."""
+        if name == "credit":
+            return redirect("admin:billing_credit", pk)
+        return super().act_page(request, pk, name)
 
 
 @admin.register(BillingAccount)

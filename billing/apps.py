@@ -10,4 +10,12 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the app's mails and jobs."""
-        from billing import budget_emails, documents, emails, pay_links, settlement  # noqa: F401, PLC0415 - for their registrations
+        from billing import (  # noqa: F401, PLC0415 - imported for their registrations
+            budget_emails,
+            documents,
+            emails,
+            order_mails,
+            pay_links,
+            settlement,
+        )
+        from billing.documents import credit_notes  # noqa: F401, PLC0415 - likewise

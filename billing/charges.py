@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
+from billing.accounts import accounts_by_institution
 from billing.bills import current_bills
-from billing.drafting import Charges, Conversion, DirectCost, SharedCost
+from billing.drafting import Charges, Conversion, DirectCost, ExtraCharge, SharedCost
 from billing.facts import MemberFacts, covered
 from billing.fx import converted, rate_on
-from billing.models import BillImport, BillingPeriod, FxRate, Pool
+from billing.models import BillImport, BillingPeriod, FxRate, MemberCharge, Pool
 from billing.pools import ComputedPool, compute_pools, cost_sums, last_day, rate_day
+from billing.prepaid import left_by_account
 from billing.provider_totals import differences
 from billing.snapshot import SharePart
 from consortium.kernel.money import exact_sum
@@ -105,6 +107,9 @@ def charges_of(period: BillingPeriod, facts: Sequence[MemberFacts], pools: Itera
     currencies = {member.institution_id: member.currency for member in members}
     direct = _direct(period, currencies)
     shared = _shared(period, currencies, pools)
+    extra = _extra(period, currencies)
+    held, left = accounts_by_institution(period.issuer), left_by_account(period.issuer, before=period)
+    prepaid = {key: left.get(account.pk, Decimal(0)) for key, account in held.items()}
     return [
         Charges(
             month=month,
@@ -112,6 +117,8 @@ def charges_of(period: BillingPeriod, facts: Sequence[MemberFacts], pools: Itera
             facts=member,
             direct=tuple(direct[member.institution_id]),
             shared=tuple(shared[member.institution_id]),
+            extra=tuple(extra[member.institution_id]),
+            prepaid=prepaid.get(member.institution_id, Decimal(0)),
         )
         for member in members
         if (billed := member.billed_period(month))
@@ -178,6 +185,28 @@ def _shared(
                     share=_share_part(pool, weight, total, exact, amount),
                     fx=_conversion(own) or pool.fx,
                     amount=converted(amount, own, currencies[institution]),
+                )
+            )
+    return found
+
+
+def _extra(period: BillingPeriod, currencies: Mapping[UUID, str]) -> dict[UUID, list[ExtraCharge]]:
+    """The recorded charges and credits of the month, in the order in which they were recorded."""
+    found: dict[UUID, list[ExtraCharge]] = defaultdict(list)
+    rows = MemberCharge.objects.filter(issuer=period.issuer, month=period.month, cancelled_at=None)
+    for row in rows.order_by("recorded_at", "pk"):
+        if currencies.get(row.institution_id) == row.currency:
+            found[row.institution_id].append(
+                ExtraCharge(
+                    charge_id=row.pk,
+                    kind=row.kind,
+                    description_en=row.description_en,
+                    description_fr=row.description_fr,
+                    quantity=row.quantity,
+                    unit=row.unit,
+                    unit_price=row.unit_price,
+                    net=row.net,
+                    evidence=row.evidence,
                 )
             )
     return found

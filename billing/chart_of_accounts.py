@@ -88,6 +88,11 @@ INCOME_OF_LINE: Final[dict[str, Account]] = {
     "shared_cost": Account.RECOVERY_INCOME,
     "adjustment": Account.ADJUSTMENTS,
     "credit": Account.ADJUSTMENTS,
+    "support": Account.USAGE_INCOME,
+    "event": Account.USAGE_INCOME,
+    "commitment": Account.USAGE_INCOME,
+    "sla_credit": Account.ADJUSTMENTS,
+    "prepaid": Account.MEMBER_CREDIT,
 }
 
 PAYABLE_OF_TAX: Final[dict[str, Account]] = {

@@ -154,7 +154,11 @@ def parked(period: BillingPeriod, facts: Sequence[MemberFacts], *, at: datetime)
     waiting = [
         Finding(code=pool.parked_reason, blocking=False, message=f"{pool.key}: {pool.parked_message}") for pool in pools
     ]
-    return [*waiting, *preview(period, facts, at=at).parked, *preflighting.purchase_orders(period, facts)]
+    found = preview(period, facts, at=at)
+    totals = {draft.institution_id: draft.total for draft in found.drafts}
+    gone = set(Invoice.objects.filter(period=period, number__isnull=False).values_list("institution_id", flat=True))
+    members = [each for each in facts if each.institution_id in totals and each.institution_id not in gone]
+    return [*waiting, *found.parked, *preflighting.purchase_orders(period, members, at=at, totals=totals)]
 
 
 @transaction.atomic
@@ -219,6 +223,11 @@ def frozen(period: BillingPeriod, facts: Sequence[MemberFacts]) -> list[MemberFa
     ]
 
 
+def after_acceptance(findings: Sequence[Finding], accepted: Collection[str]) -> list[Finding]:
+    """Return the findings as they stand after staff took responsibility for some codes: those block no more."""
+    return [replace(each, blocking=_stops(each, accepted)) for each in findings]
+
+
 def _stops(finding: Finding, accepted: Collection[str]) -> bool:
     """Tell whether a finding stops the close, after what staff accepted."""
     return finding.blocking and (finding.code not in accepted or finding.code in preflighting.NEVER_ACCEPTED)
@@ -275,6 +284,7 @@ __all__ = [
     "PeriodClosed",
     "PeriodNotClosing",
     "Preview",
+    "after_acceptance",
     "allocate_pools",
     "begin_closing",
     "draft_invoices",

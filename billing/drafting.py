@@ -4,7 +4,7 @@ Dues, active users by slab, the cost of its own hubs, its share of each pool: in
 each with the evidence of how it came about and its taxes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -16,7 +16,7 @@ from billing.line_taxes import LineTax, Taxed, TaxFacts, tax_lines
 from billing.prices import INSTALMENTS, PriceSchedule, dues_by_month, user_charge
 from billing.snapshot import SharePart, StepPart
 from consortium.kernel.errors import PortalError
-from consortium.kernel.money import plain
+from consortium.kernel.money import EXACT, plain
 from consortium.kernel.periods import Month, Period
 
 # Pools that every consortium has, in words; another key is shown as it is.
@@ -69,6 +69,21 @@ class SharedCost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExtraCharge:
+    """A charge or credit beside the monthly prices: support, an event, a service credit, an adjustment."""
+
+    charge_id: UUID
+    kind: str
+    description_en: str
+    description_fr: str
+    quantity: Decimal
+    unit: str
+    unit_price: Decimal
+    net: Decimal
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Charges:
     """Everything that one billing account owes for a month, before taxes."""
 
@@ -77,6 +92,8 @@ class Charges:
     facts: MemberFacts
     direct: tuple[DirectCost, ...] = ()
     shared: tuple[SharedCost, ...] = ()
+    extra: tuple[ExtraCharge, ...] = ()
+    prepaid: Decimal = Decimal(0)  # what is left of it in the member's currency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +144,9 @@ def compose(charges: Charges, *, tax_facts: TaxFacts) -> Draft | None:
             f"{charges.facts.slug}: the lines of {charges.month} come to {plain(taxed.totals.total)} {currency}. "
             "The credit waits for a month with charges."
         )
+    if charges.prepaid > 0:
+        lines.append(_prepaid(min(charges.prepaid, taxed.totals.total)))
+        taxed = tax_lines([(line.kind, line.net) for line in lines], facts=tax_facts, currency=currency)
     return Draft(
         institution_id=charges.facts.institution_id,
         slug=charges.facts.slug,
@@ -148,6 +168,35 @@ def _lines(charges: Charges) -> Iterator[DraftLine]:
         yield _direct(direct)
     for shared in charges.shared:
         yield _shared(shared)
+    for extra in charges.extra:
+        yield _extra(extra)
+
+
+def _extra(charge: ExtraCharge) -> DraftLine:
+    return DraftLine(
+        kind=charge.kind,
+        description_en=charge.description_en,
+        description_fr=charge.description_fr,
+        quantity=charge.quantity,
+        unit=charge.unit,
+        unit_price=charge.unit_price,
+        net=charge.net,
+        source_type="billing.MemberCharge",
+        source_id=charge.charge_id,
+        evidence=dict(charge.evidence),
+    )
+
+
+def _prepaid(amount: Decimal) -> DraftLine:
+    """What prepaid credit pays, after everything else: what it pays for has borne its taxes already."""
+    return DraftLine(
+        kind="prepaid",
+        description_en="Paid from your prepaid credit",
+        description_fr="Payé à même votre crédit prépayé",
+        quantity=Decimal(1),
+        unit_price=EXACT.minus(amount),
+        net=EXACT.minus(amount),
+    )
 
 
 def _dues(charges: Charges, prices: PriceSchedule) -> Iterator[DraftLine]:

@@ -7,7 +7,7 @@ from billing.models import Invoice
 from billing.pay_links import issue_pay_link, pay_url
 from billing.snapshot import InvoiceSnapshot
 from consortium.kernel.formats import day_text, money_text
-from consortium.kernel.language import bilingual
+from consortium.kernel.language import bilingual, first_language
 from consortium.kernel.mail import compose
 from consortium.kernel.outbox import receiver
 from consortium.models import AuditEvent
@@ -19,7 +19,7 @@ def mail_invoice(event: AuditEvent) -> None:
     invoice = Invoice.objects.get(pk=UUID(event.object_id))
     snapshot = InvoiceSnapshot.from_json(invoice.snapshot)
     document = render_invoice(invoice, at=event.at)
-    language = snapshot.language
+    language = first_language(snapshot.language)
     compose(
         event,
         recipient=snapshot.payer.email,

@@ -33,6 +33,7 @@ class MemberFacts:
     memory_gib_seconds: Decimal = Decimal(0)
     active_users: int = 0
     gap_seconds: int = 0
+    statements_missing: tuple[str, ...] = ()  # hubs without a service level statement of the month
 
     def billed_period(self, month: Month) -> Period | None:
         """Will return the part of the month that the agreement covers, as instants; None when it covers nothing."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from billing.models import Invoice, InvoiceLine, InvoiceLineTax
+from billing.models import Invoice, InvoiceLine, InvoiceLineTax, TaxCertificate
 from billing.snapshot import (
     BankPart,
     InvoiceSnapshot,
@@ -16,7 +16,7 @@ from billing.snapshot import (
     TaxPart,
 )
 from consortium.kernel.money import exact_sum
-from members.models import BankDetails
+from members.models import BankDetails, TaxRegistration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +45,8 @@ def build_snapshot(invoice: Invoice, issue: Issue) -> InvoiceSnapshot:
         period_end=invoice.period_end,
         zone=invoice.zone,
         po_number=invoice.po_number,
-        issuer=_issuer(invoice),
-        payer=_payer(invoice),
+        issuer=_issuer(invoice, issue.issued_on),
+        payer=_payer(invoice, issue.issued_on),
         bank=_bank(invoice, issue.issued_on),
         lines=tuple(_line(line) for line in lines),
         taxes=_totals(tax for line in lines for tax in line.taxes.all()),
@@ -56,8 +56,9 @@ def build_snapshot(invoice: Invoice, issue: Issue) -> InvoiceSnapshot:
     )
 
 
-def _issuer(invoice: Invoice) -> IssuerPart:
+def _issuer(invoice: Invoice, on: date) -> IssuerPart:
     issuer = invoice.issuer
+    registered = TaxRegistration.objects.filter(issuer=issuer, tax="GST", valid__contains=on).first()
     return IssuerPart(
         name_en=issuer.name_en,
         name_fr=issuer.name_fr,
@@ -65,11 +66,13 @@ def _issuer(invoice: Invoice) -> IssuerPart:
         country=issuer.country,
         email=issuer.email,
         zone=issuer.zone,
+        tax_number=registered.number if registered else "",
     )
 
 
-def _payer(invoice: Invoice) -> PayerPart:
+def _payer(invoice: Invoice, on: date) -> PayerPart:
     account, institution = invoice.billing_account, invoice.institution
+    vat = TaxCertificate.objects.filter(billing_account=account, kind="vat_number", valid__contains=on).first()
     return PayerPart(
         institution_slug=institution.slug,
         institution_en=institution.name_en,
@@ -80,6 +83,7 @@ def _payer(invoice: Invoice) -> PayerPart:
         country=account.country,
         email=account.email,
         cost_centre=account.cost_centre,
+        vat_number=vat.number if vat else "",
     )
 
 

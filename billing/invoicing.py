@@ -5,7 +5,6 @@ outbox event are written together or not at all. Issuing once more returns the f
 """
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
 from django.db import transaction
@@ -15,8 +14,10 @@ from billing.invoice_snapshot import Issue, build_snapshot
 from billing.ledger import post_invoice
 from billing.line_taxes import tax_lines
 from billing.models import Invoice, InvoiceBalance, InvoiceLine, InvoiceLineTax
+from billing.models.invoices import FOUR_EYES_FROM
 from billing.numbering import take_number
-from billing.preflighting import needs_purchase_order
+from billing.prepaid import use_prepaid
+from billing.purchase_orders import order_for, use_order
 from billing.states import INVOICE
 from billing.tax_facts import tax_facts
 from consortium.kernel import audit
@@ -27,15 +28,7 @@ from consortium.kernel.periods import local_date
 from members.models import User
 from members.permissions import Permission, check_staff
 
-# From this total on (in the invoice's currency) whoever drafted an invoice may not approve it.
-FOUR_EYES_FROM: Final = Decimal(25_000)
 MAIL_RECEIVER: Final = "billing.mail_invoice"
-
-
-class PurchaseOrderMissing(PortalError):
-    """The payer may not be invoiced without a purchase order."""
-
-    code = "po_missing"
 
 
 class FourEyes(PortalError):
@@ -54,17 +47,18 @@ class TaxesChanged(PortalError):
 def approve_invoice(invoice: Invoice, *, by: User | System, at: datetime) -> Invoice:
     """Approve a draft; an invoice that is approved or issued stays as it is.
 
-    The purchase order that the payer has meanwhile given is taken over. Raises Forbidden, PurchaseOrderMissing,
-    FourEyes, TransitionRefused.
+    It will take its total from the purchase order that holds on the day and has enough left, if the payer gave one.
+    From FOUR_EYES_FROM on a person approves it, another one than who drafted it. Raises Forbidden,
+    PurchaseOrderMissing, PurchaseOrderShort, FourEyes, TransitionRefused.
     """
     check_staff(by, Permission.ISSUE_INVOICES)
     invoice = locked(invoice)
     if invoice.status not in {"draft", "discarded"}:
         return invoice
-    _check_purchase_order(invoice)
-    if invoice.total >= FOUR_EYES_FROM and isinstance(by, User) and invoice.drafted_by_id == by.pk:
+    order = order_for(invoice.billing_account, total=invoice.total, on=local_date(at, invoice.issuer.zone))
+    if invoice.total >= FOUR_EYES_FROM and (isinstance(by, System) or invoice.drafted_by_id == by.pk):
         raise FourEyes(_("An invoice of this size is approved by another person than the one who drafted it."))
-    number = invoice.billing_account.po_number
+    number = order.number if order else invoice.billing_account.po_number
     if number != invoice.po_number:
         InvoiceLine.objects.filter(invoice=invoice).update(po_number=number)
     approver = None if isinstance(by, System) else by
@@ -80,7 +74,7 @@ def issue_invoice(invoice: Invoice, *, by: User | System, at: datetime) -> Invoi
     """Issue an approved invoice; issued before, it is returned as it was.
 
     Due on the day of issue in the issuer's zone plus the account's days to pay. Raises Forbidden, TransitionRefused for
-    one that is not approved, TaxesChanged, SnapshotError.
+    one that is not approved, TaxesChanged, PurchaseOrderMissing, PurchaseOrderShort, PrepaidChanged, SnapshotError.
     """
     check_staff(by, Permission.ISSUE_INVOICES)
     invoice = locked(invoice)
@@ -96,6 +90,8 @@ def issue_invoice(invoice: Invoice, *, by: User | System, at: datetime) -> Invoi
         due_on=issued_on + timedelta(days=invoice.billing_account.payment_days),
     )
     crash_point("invoice.numbered")
+    use_order(invoice, on=issued_on)
+    use_prepaid(invoice)
     snapshot = build_snapshot(invoice, issue)
     INVOICE.move(invoice, "issued", number=issue.number, issued_at=at, due_on=issue.due_on, snapshot=snapshot.to_json())
     crash_point("invoice.frozen")
@@ -103,6 +99,8 @@ def issue_invoice(invoice: Invoice, *, by: User | System, at: datetime) -> Invoi
         invoice=invoice, institution_id=invoice.institution_id, total=invoice.total, currency=invoice.currency
     )
     post_invoice(invoice, at=at)
+    if invoice.total == 0:  # prepaid credit covers it: nobody is asked for anything
+        INVOICE.move(invoice, "paid")
     crash_point("invoice.posted")
     audit.record(
         "billing.invoice_issued",
@@ -141,14 +139,6 @@ def locked(invoice: Invoice) -> Invoice:
     """Return the invoice as it is now, its row locked until commit, with what belongs to it."""
     rows = Invoice.objects.select_for_update(of=("self",))
     return rows.select_related("issuer", "billing_account", "institution", "period").get(pk=invoice.pk)
-
-
-def _check_purchase_order(invoice: Invoice) -> None:
-    if needs_purchase_order(invoice.billing_account):
-        raise PurchaseOrderMissing(
-            _("%(payer)s requires a purchase order. Record its number, then approve the invoice.")
-            % {"payer": invoice.billing_account.name}
-        )
 
 
 def _check_taxes(invoice: Invoice, at: datetime) -> None:

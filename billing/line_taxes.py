@@ -21,6 +21,11 @@ KIND_OF_LINE = {
     "shared_cost": LineKind.CLOUD,
     "adjustment": LineKind.USAGE,
     "credit": LineKind.USAGE,
+    "support": LineKind.SUPPORT,
+    "event": LineKind.USAGE,
+    "commitment": LineKind.USAGE,
+    "sla_credit": LineKind.USAGE,
+    "prepaid": LineKind.DEPOSIT,  # it was paid for before: what it pays for bears the tax, not the payment
 }
 
 
@@ -33,6 +38,7 @@ class TaxFacts:
     evidence: str
     registrations: tuple[Registration, ...]
     on: date
+    vat_number: str = ""  # validated; of a buyer in the European Union
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +96,7 @@ def _decisions(kind: str, facts: TaxFacts) -> list[TaxDecision]:
         kind=KIND_OF_LINE[kind],
         registrations=facts.registrations,
         non_residence_evidence=facts.evidence,
+        vat_number=facts.vat_number,
     )
 
 

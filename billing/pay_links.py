@@ -19,6 +19,7 @@ from billing.snapshot import InvoiceSnapshot
 from consortium.kernel import audit
 from consortium.kernel.errors import Missing, PortalError
 from consortium.kernel.formats import money_text
+from consortium.kernel.language import first_language
 from consortium.kernel.mail import compose
 from consortium.kernel.outbox import receiver
 from consortium.kernel.secrets import new_token, token_hash
@@ -98,13 +99,14 @@ def mail_pay_link(event: AuditEvent) -> None:
     """Send the fresh link to the payer's recorded address."""
     invoice = Invoice.objects.select_related("balance").get(pk=event.object_id)
     snapshot = InvoiceSnapshot.from_json(invoice.snapshot)
-    url = pay_url(issue_pay_link(invoice, at=event.at), invoice.language)
-    due = money_text(amount_due(invoice.balance), invoice.currency, language=invoice.language, code=True)
+    language = first_language(invoice.language)
+    url = pay_url(issue_pay_link(invoice, at=event.at), language)
+    due = money_text(amount_due(invoice.balance), invoice.currency, language=language, code=True)
     compose(
         event,
         recipient=snapshot.payer.email,
         template="billing_pay_link",
-        language=invoice.language,
+        language=language,
         context={"snapshot": snapshot, "due": due, "pay_url": url},
         at=event.at,
     )

@@ -26,6 +26,7 @@ from consortium.kernel import audit
 from consortium.kernel.audit import Actor, System
 from consortium.kernel.crash import crash_point
 from consortium.kernel.errors import PortalError
+from consortium.kernel.language import first_language
 from consortium.kernel.money import EXACT, exact_sum
 from consortium.kernel.tenancy import institution_scope
 
@@ -84,7 +85,7 @@ def start_payment(
             amount=payment.amount,
             currency=payment.currency,
             email=str(invoice.snapshot.get("payer", {}).get("email", "")),
-            language=language or invoice.language,
+            language=language or first_language(invoice.language),
             success_url=return_url,
             cancel_url=cancel_url or return_url,
         )

@@ -1,11 +1,12 @@
 """Looking before a month is closed: what is missing, what would be left out, what stops the close.
 
-Codes: bill_missing, unattributed, meter_gaps, po_missing, tax_facts_missing, fx_missing, account_missing,
-agreement_missing.
+Codes: bill_missing, unattributed, meter_gaps, sla_statement_missing, po_missing, po_short, tax_facts_missing,
+fx_missing, account_missing, agreement_missing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
@@ -20,11 +21,12 @@ from billing.fx import RateMissing, rate_on
 from billing.line_taxes import tax_lines
 from billing.models import BillImport, BillingAccount, BillingPeriod, CloudAccount, CostRow
 from billing.pools import compute_pools, last_day
+from billing.purchase_orders import PurchaseOrderMissing, PurchaseOrderShort, order_for
 from billing.tax import TaxUndecided
 from billing.tax_facts import tax_facts
 from consortium.kernel.errors import PortalError
-from consortium.kernel.money import plain
-from consortium.kernel.periods import Month, month_period
+from consortium.kernel.money import plain, quantum
+from consortium.kernel.periods import Month, local_date, month_period
 from members.models import Institution
 
 NEVER_ACCEPTED: Final = frozenset({"fx_missing"})  # without a rate there is no amount to take responsibility for
@@ -47,7 +49,8 @@ def preflight(period: BillingPeriod, facts: Sequence[MemberFacts], *, at: dateti
         *_accounts(period, members, held, at=at),
         *_without_agreement(period, facts),
         *_meters(members),
-        *purchase_orders(period, facts),
+        *purchase_orders(period, members, at=at),
+        *_service_levels(members),
     ]
     return sorted(findings, key=lambda finding: not finding.blocking)
 
@@ -76,25 +79,27 @@ def account_for(member: MemberFacts, held: Mapping[UUID, BillingAccount]) -> Bil
     return account
 
 
-def purchase_orders(period: BillingPeriod, facts: Sequence[MemberFacts]) -> list[Finding]:
-    """Return the members whose invoice will wait, because it may not go out without a purchase order."""
-    held = accounts(period)
-    return [
-        Finding(
-            code="po_missing",
-            blocking=False,
-            message=_("%(member)s requires a purchase order and has given none: its invoice waits.")
-            % {"member": member.slug},
-            institution_id=member.institution_id,
-        )
-        for member in covered(facts, Month.parse(period.month))
-        if (account := held.get(member.institution_id)) and needs_purchase_order(account)
-    ]
+def purchase_orders(
+    period: BillingPeriod, members: Sequence[MemberFacts], *, at: datetime, totals: Mapping[UUID, Decimal] | None = None
+) -> list[Finding]:
+    """Return the members whose invoice will wait, because it may not go out without a purchase order for all of it.
 
-
-def needs_purchase_order(account: BillingAccount) -> bool:
-    """Tell whether the account may not be invoiced yet."""
-    return account.po_required and not account.po_number
+    `totals` are the invoices' totals by institution; without them the smallest unit stands for each.
+    """
+    held, on, findings = accounts(period), local_date(at, period.issuer.zone), []
+    for member in members:
+        account = held.get(member.institution_id)
+        if account is None or not account.po_required:
+            continue
+        total = quantum(account.currency) if totals is None else totals.get(member.institution_id, Decimal(0))
+        try:
+            order_for(account, total=total, on=on)
+        except (PurchaseOrderMissing, PurchaseOrderShort) as error:
+            message = _("%(member)s: %(why)s Its invoice waits.") % {"member": member.slug, "why": error.message}
+            findings.append(
+                Finding(code=error.code, blocking=False, message=message, institution_id=member.institution_id)
+            )
+    return findings
 
 
 def _bills(period: BillingPeriod, facts: Sequence[MemberFacts], *, at: datetime) -> Iterator[Finding]:
@@ -168,6 +173,19 @@ def _without_agreement(period: BillingPeriod, facts: Sequence[MemberFacts]) -> I
             % {"member": institution.slug},
             institution_id=institution.pk,
         )
+
+
+def _service_levels(members: Sequence[MemberFacts]) -> Iterator[Finding]:
+    """A hub whose monthly statement is not there yet may be owed a credit, which would come a month later."""
+    for member in members:
+        if member.statements_missing:
+            yield Finding(
+                code="sla_statement_missing",
+                blocking=False,
+                message=_("%(member)s: no service level statement yet of %(hubs)s; a credit would come a month later.")
+                % {"member": member.slug, "hubs": ", ".join(member.statements_missing)},
+                institution_id=member.institution_id,
+            )
 
 
 def _meters(members: Sequence[MemberFacts]) -> Iterator[Finding]:

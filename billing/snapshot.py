@@ -50,6 +50,7 @@ class IssuerPart(Part):
     country: str = "CA"
     email: str
     zone: str
+    tax_number: str = ""  # at its own tax office
 
 
 class PayerPart(Part):
@@ -64,6 +65,7 @@ class PayerPart(Part):
     country: str = "CA"
     email: str
     cost_centre: str = ""
+    vat_number: str = ""
 
 
 class BankPart(Part):
@@ -179,6 +181,10 @@ class InvoiceSnapshot(Part):
         for what, (found, said) in sums.items():
             if found != said:
                 raise SnapshotError(f"Invoice {self.number}: the {what} sum to {found}, its totals say {said}.")
+
+    def checked(self) -> Self:
+        """Will return the same after all checks: `model_copy` makes none. Raises SnapshotError."""
+        return type(self).from_json(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """Will return what the column `Invoice.snapshot` keeps."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from billing.models import Invoice, Payment
+from billing.models import CreditNote, Invoice, Payment
 from billing.queries import OPEN, invoices_of
 from billing.settlement import amount_due
 from consortium.kernel.periods import Month
@@ -73,6 +73,10 @@ def happenings(invoice: Invoice) -> list[Happening]:
     """What happened to an issued invoice, the newest first. Needs its scope."""
     payments = Payment.objects.filter(invoice=invoice)
     found = [event for payment in payments for event in _of_payment(payment)]
+    found += [
+        Happening(at=note.issued_at, title=_("Credited"), body=f"{note.number}: {note.reason}")
+        for note in CreditNote.objects.filter(invoice=invoice)
+    ]
     if invoice.issued_at:
         found.append(Happening(at=invoice.issued_at, title=_("Issued"), body=invoice.number or ""))
     return sorted(found, key=lambda event: event.at, reverse=True)

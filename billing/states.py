@@ -15,6 +15,31 @@ PERIOD = Machine(
     ),
 )
 
+RUN = Machine(
+    "billing.BillingRun.status",
+    "billing_billingrun",
+    "status",
+    (
+        State(
+            "preparing",
+            "worker",
+            "Wait for the drafts.",
+            "Attendez les ébauches.",
+            ("prepared", "withdrawn"),
+        ),
+        State(
+            "prepared",
+            "finance",
+            "Check the drafts and approve them, or give the run up.",
+            "Vérifiez les ébauches et approuvez-les, ou abandonnez.",
+            ("approved", "withdrawn"),
+        ),
+        State("approved", "worker", "Watch the invoices go out.", "Suivez l’envoi des factures.", ("finished",)),
+        State("finished", "nobody", "Nothing: the month is closed.", "Rien : le mois est fermé."),
+        State("withdrawn", "nobody", "Nothing: the month is open again.", "Rien : le mois est rouvert."),
+    ),
+)
+
 INVOICE = Machine(
     "billing.Invoice.status",
     "billing_invoice",

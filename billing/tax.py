@@ -22,6 +22,12 @@ from consortium.kernel.errors import Invalid
 from consortium.kernel.money import EXACT, exact_sum, multiply, round_money
 
 CANADA: Final = "CA"
+EUROPEAN_UNION: Final = frozenset(
+    {
+        "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU",
+        "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK",
+    }
+)  # fmt: skip
 
 
 class TaxUndecided(Invalid, ValueError):
@@ -167,13 +173,15 @@ def decide(
     registrations: Sequence[Registration],
     provincial_rules: Sequence[ProvincialRule] = (),
     non_residence_evidence: str = "",
+    vat_number: str = "",
     rates: Sequence[TaxRate] = RATES,
 ) -> list[TaxDecision]:
     """Will decide every tax of a line at a day (`tax_point`): those charged, and those not charged with the reason.
 
     `place_of_supply` is the province of the contracting address (ON or CA-ON; ignored outside Canada) and
     `buyer_country` an ISO 3166 code. `non_residence_evidence` names the proof that a foreign buyer is not resident in
-    Canada. The list is never empty. Raises TaxUndecided with the code place_unknown, country_unknown,
+    Canada; `vat_number` is a buyer's in the European Union, validated by the issuer: it proves the same, and shifts the
+    tax to the buyer. The list is never empty. Raises TaxUndecided with the code place_unknown, country_unknown,
     non_residence_unproven or rate_missing.
     """
     if not (len(buyer_country) == 2 and buyer_country.isascii() and buyer_country.isupper()):
@@ -183,7 +191,7 @@ def decide(
     if kind in _UNTAXED:
         return [_none(CANADA, Tax.GST, str(kind), basis="issuer's recorded decision")]
     if buyer_country != CANADA:
-        return [_export(buyer_country, non_residence_evidence)]
+        return [_export(buyer_country, non_residence_evidence, vat_number.strip())]
     province = place_of_supply.removeprefix(f"{CANADA}-")
     if province not in PROVINCES:
         raise TaxUndecided(
@@ -279,8 +287,10 @@ def _none(jurisdiction: str, tax: Tax, code: str, province: str = "", *, basis: 
     return TaxDecision(jurisdiction, tax, Decimal(0), ground, code, english, french)
 
 
-def _export(country: str, evidence: str) -> TaxDecision:
-    """Zero-rate a supply to a proven non-resident."""
+def _export(country: str, evidence: str, vat_number: str) -> TaxDecision:
+    """Zero-rate a supply to a proven non-resident; with a validated VAT number the buyer accounts for its own tax."""
+    if vat_number and country in EUROPEAN_UNION:
+        return _none(CANADA, Tax.GST, "reverse_charge", basis=f"validated VAT number {vat_number}")
     if not evidence.strip():
         raise TaxUndecided(
             "non_residence_unproven",

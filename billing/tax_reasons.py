@@ -40,6 +40,10 @@ _SENTENCES: Final = {
         "Zero-rated: supplied to a person who is not resident in Canada.",
         "Détaxé : fourniture à une personne qui ne réside pas au Canada.",
     ),
+    "reverse_charge": (
+        "Zero-rated in Canada. Reverse charge: the buyer accounts for the value added tax of its own country.",
+        "Détaxé au Canada. Autoliquidation : l’acheteur déclare la taxe sur la valeur ajoutée de son propre pays.",
+    ),
     "exempt_dues": (
         "Exempt: membership dues that the issuer treats as an exempt supply.",
         "Exonéré : cotisation que l’émetteur traite comme une fourniture exonérée.",

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from billing import accrual_views, pay_views, views, webhooks
+from billing import accrual_views, order_views, pay_views, statement_views, views, webhooks
 
 page_patterns: list[URLPattern | URLResolver] = [
     path("i/<slug:slug>/invoices/", views.invoices, name="invoices"),
@@ -13,6 +13,15 @@ page_patterns: list[URLPattern | URLResolver] = [
     path("i/<slug:slug>/invoices/<uuid:pk>/invoice.pdf", views.invoice_pdf, name="invoice_pdf"),
     path("i/<slug:slug>/invoices/<uuid:pk>/pay/", views.invoice_pay, name="invoice_pay"),
     path("i/<slug:slug>/invoices/<uuid:pk>/receipts/<uuid:payment>.pdf", views.receipt_pdf, name="receipt_pdf"),
+    path("i/<slug:slug>/invoices/<uuid:pk>/<str:kind>.xml", views.invoice_xml, name="invoice_xml"),
+    path("i/<slug:slug>/credit-notes/<uuid:pk>/credit-note.pdf", views.credit_note_pdf, name="credit_note_pdf"),
+    path("i/<slug:slug>/credit-notes/<uuid:pk>/<str:kind>.xml", views.credit_note_xml, name="credit_note_xml"),
+    path("i/<slug:slug>/statement/", statement_views.statement, name="statement"),
+    path("i/<slug:slug>/statement/statement.csv", statement_views.statement_csv, name="statement_csv"),
+    path("i/<slug:slug>/statement/statement.pdf", statement_views.statement_pdf, name="statement_pdf"),
+    path("i/<slug:slug>/vendor-pack/<slug:issuer>.pdf", statement_views.vendor_pack, name="vendor_pack"),
+    path("i/<slug:slug>/purchase-orders/", order_views.purchase_orders, name="purchase_orders"),
+    path("i/<slug:slug>/purchase-orders/<uuid:pk>/close/", order_views.close, name="purchase_order_close"),
     path("pay/<str:token>/", pay_views.pay, name="pay"),
     path("pay/<str:token>/invoice.pdf", pay_views.pay_pdf, name="pay_pdf"),
     path("pay/<str:token>/return/", pay_views.pay_return, name="pay_return"),

@@ -12,13 +12,17 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from billing.documents import invoice_document, receipt_document
+from billing.documents.credit_notes import credit_note_document
 from billing.documents.invoice import invoice_page
+from billing.documents.kept import FACTURX, UBL, electronic_document, why_not_electronic
 from billing.documents.receipt import method_name
 from billing.exports import lines_csv
-from billing.models import Invoice, Payment
+from billing.models import CreditNote, Invoice, Payment
+from billing.order_views import standings_of
 from billing.pay_links import issue_pay_link, pay_url
 from billing.queries import ageing, invoices_of
 from billing.snapshot import InvoiceSnapshot
+from billing.statement_views import issuers_of
 from billing.statements import happenings, next_invoice_on, row_of, rows_of
 from consortium.kernel.clock import now
 from consortium.kernel.documents import read
@@ -26,6 +30,8 @@ from consortium.kernel.periods import local_date
 from consortium.models import Document
 from members.permissions import Permission
 from members.web import MemberRequest, institution_page
+
+XML_KINDS = frozenset({UBL, FACTURX})
 
 
 @require_safe
@@ -42,6 +48,9 @@ def invoices(request: MemberRequest) -> HttpResponse:
         "tabs": _tabs(request, wanted, total=len(rows), unpaid=sum(row.is_open for row in rows)),
         "ageing": ageing(on=today, institution_id=request.institution.pk),
         "next_on": next_invoice_on(today=today),
+        "issuers": issuers_of(request.institution.pk),
+        "orders": standings_of(request.institution.pk, today=today),
+        "may_order": Permission.MANAGE_PURCHASE_ORDERS in request.permissions,
     }
     return render(request, "billing/invoices.html", context)
 
@@ -69,7 +78,12 @@ def invoice(request: MemberRequest, pk: UUID) -> HttpResponse:
         {"payment": payment, "method": method_name(payment), "receipt": receipt_document(payment)}
         for payment in Payment.objects.filter(invoice=found, status__in=("pending", "succeeded"))
     ]
+    notes = list(CreditNote.objects.filter(invoice=found).order_by("issued_at"))
     context = {
+        "notes": [(note, electronic_document(note, "ubl")) for note in notes],
+        "ubl": electronic_document(found, "ubl"),
+        "facturx": electronic_document(found, "facturx"),
+        "why_no_xml": why_not_electronic(InvoiceSnapshot.from_json(found.snapshot)),
         "row": row_of(found, today=_today(request)),
         "invoice": found,
         "page": invoice_page(InvoiceSnapshot.from_json(found.snapshot)),
@@ -86,6 +100,29 @@ def invoice_pdf(request: MemberRequest, pk: UUID) -> HttpResponse:
     """The PDF, as it was written at issue."""
     found = _invoice(request, pk)
     return pdf(invoice_document(found))
+
+
+@require_safe
+@institution_page(Permission.VIEW_INVOICES)
+def invoice_xml(request: MemberRequest, pk: UUID, kind: str) -> HttpResponse:
+    """The electronic invoice ("ubl" or "facturx"), as it was written at issue."""
+    found = _invoice(request, pk)
+    return _xml(electronic_document(found, kind) if kind in XML_KINDS else None)
+
+
+@require_safe
+@institution_page(Permission.VIEW_INVOICES)
+def credit_note_pdf(request: MemberRequest, pk: UUID) -> HttpResponse:
+    """The PDF of a credit note, as it was written at issue."""
+    return pdf(credit_note_document(_credit_note(request, pk)))
+
+
+@require_safe
+@institution_page(Permission.VIEW_INVOICES)
+def credit_note_xml(request: MemberRequest, pk: UUID, kind: str) -> HttpResponse:
+    """The electronic credit note ("ubl" or "facturx"), as it was written at issue."""
+    note = _credit_note(request, pk)
+    return _xml(electronic_document(note, kind) if kind in XML_KINDS else None)
 
 
 @require_safe
@@ -112,6 +149,21 @@ def pdf(document: Document | None) -> HttpResponse:
         return HttpResponse(words, status=503, content_type="text/plain; charset=utf-8", headers={"Retry-After": "3"})
     headers = {"Content-Disposition": f'inline; filename="{document.name}"', "Cache-Control": "private, no-store"}
     return HttpResponse(read(document), content_type=document.media_type, headers=headers)
+
+
+def _xml(document: Document | None) -> HttpResponse:
+    """A stored electronic document as a download, its bytes checked against their hash."""
+    if document is None:
+        raise Http404
+    headers = {"Content-Disposition": f'attachment; filename="{document.name}"', "Cache-Control": "private, no-store"}
+    return HttpResponse(read(document), content_type=document.media_type, headers=headers)
+
+
+def _credit_note(request: MemberRequest, pk: UUID) -> CreditNote:
+    found = CreditNote.objects.filter(pk=pk, institution_id=request.institution.pk).first()
+    if found is None:
+        raise Http404
+    return found
 
 
 def _tabs(request: MemberRequest, wanted: str, *, total: int, unpaid: int) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ app.conf.beat_schedule = {
     "forget-assertions": {"task": "consortium.forget_assertions", "schedule": crontab(minute="*/5")},
     # Days begin at another hour in each agreement's zone.
     "agreements": {"task": "consortium.agreements", "schedule": crontab(minute=7)},
+    "ask-for-renewals": {"task": "consortium.ask_for_renewals", "schedule": crontab(minute=15)},
     "nightly-checks": {"task": "consortium.nightly_checks", "schedule": crontab(hour=8, minute=30)},
     "budgets": {"task": "consortium.watch_budgets", "schedule": crontab(hour="*/6", minute=10)},
 }

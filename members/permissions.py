@@ -25,6 +25,7 @@ class Permission(StrEnum):
     SET_BUDGET = "set_budget"
     VIEW_INVOICES = "view_invoices"
     PAY_INVOICE = "pay_invoice"
+    MANAGE_PURCHASE_ORDERS = "manage_purchase_orders"
     VIEW_PEOPLE = "view_people"
     MANAGE_PEOPLE = "manage_people"
     VIEW_SERVICE_LEVEL = "view_service_level"
@@ -52,6 +53,7 @@ ROLES: dict[Role, frozenset[Permission]] = {
             P.VIEW_SERVICE_LEVEL, P.QUESTION_SERVICE_LEVEL, P.RETIRE_HUB,
             P.MANAGE_SIGN_ON,
             P.SET_BUDGET,
+            P.MANAGE_PURCHASE_ORDERS,
         }
     ),
     Role.FINANCE: frozenset(
@@ -59,6 +61,7 @@ ROLES: dict[Role, frozenset[Permission]] = {
             P.VIEW_INSTITUTION, P.VIEW_HUBS, P.VIEW_USAGE, P.VIEW_COSTS, P.VIEW_INVOICES, P.PAY_INVOICE, P.VIEW_PEOPLE,
             P.VIEW_AGREEMENT, P.VIEW_SERVICE_LEVEL, P.QUESTION_SERVICE_LEVEL,
             P.VIEW_AGREEMENT, P.SET_BUDGET,
+            P.VIEW_AGREEMENT, P.MANAGE_PURCHASE_ORDERS,
         }
     ),
     Role.TECHNICAL: frozenset(

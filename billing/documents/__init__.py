@@ -11,7 +11,10 @@ from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import translation
 
+from billing.documents.both import BOTH, two_in_one
+from billing.documents.facturx import FILE_NAME
 from billing.documents.invoice import invoice_page
+from billing.documents.kept import keep_electronic
 from billing.documents.receipt import receipt_page
 from billing.models import Invoice, Payment
 from billing.pay_links import issue_pay_link, pay_url
@@ -22,9 +25,11 @@ from consortium.kernel.clock import now
 from consortium.kernel.crash import crash_point
 from consortium.kernel.errors import PortalError
 from consortium.kernel.formats import money_text
+from consortium.kernel.language import first_language
 from consortium.kernel.mail import compose
 from consortium.kernel.outbox import receiver
 from consortium.kernel.pdf import write_pdf
+from consortium.kernel.pdf_attachments import Attached
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import AuditEvent, Document
 
@@ -51,15 +56,18 @@ def receipt_document(payment: Payment) -> Document | None:
 
 
 def render_invoice(invoice: Invoice, *, at: datetime) -> Document:
-    """Will write the PDF of an issued invoice from its snapshot alone, with a fresh pay link on it, and keep it.
+    """Will write the documents of an issued invoice from its snapshot alone, and keep them; returns the PDF.
 
-    A second call returns the first document. Needs an open scope. Raises SnapshotError.
+    Beside the PDF, with a fresh pay link on it, there is UBL 2.1, and for a buyer in Europe the Factur-X that the PDF
+    carries too. All are validated before anything is kept. A second call returns the first document. Needs an open
+    scope. Raises SnapshotError, EInvoiceInvalid.
     """
     if existing := invoice_document(invoice):
         return existing
     snapshot = InvoiceSnapshot.from_json(invoice.snapshot)
-    url = pay_url(issue_pay_link(invoice, at=at), snapshot.language)
-    content = invoice_pdf(snapshot, url)
+    facturx = keep_electronic(invoice, snapshot, at=at)
+    url = pay_url(issue_pay_link(invoice, at=at), first_language(snapshot.language))
+    content = invoice_pdf(snapshot, url, facturx=facturx)
     crash_point("invoice.rendered")
     return _keep(invoice, "invoice", content, institution_id=invoice.institution_id, invoice=snapshot, at=at)
 
@@ -79,16 +87,23 @@ def render_receipt(payment: Payment, *, at: datetime) -> Document:
     return _keep(payment, "receipt", content, institution_id=payment.institution_id, invoice=snapshot, at=at)
 
 
-def invoice_pdf(snapshot: InvoiceSnapshot, url: str) -> bytes:
-    """The bytes of an invoice: nothing but the snapshot and its pay link go in."""
-    with translation.override(snapshot.language):
-        page = invoice_page(snapshot, url)
-        return write_pdf(render_to_string("documents/invoice.html", {"page": page, "demo": settings.DEMO}), sheet=SHEET)
+def invoice_pdf(snapshot: InvoiceSnapshot, url: str, *, facturx: bytes | None = None) -> bytes:
+    """The bytes of an invoice: nothing but the snapshot, its pay link and its own Factur-X go in."""
+    languages = ("en", "fr") if snapshot.language == BOTH else (snapshot.language,)
+    pages = []
+    for language in languages:
+        with translation.override(language):
+            context = {"page": invoice_page(snapshot, url), "demo": settings.DEMO}
+            pages.append(render_to_string("documents/invoice.html", context))
+    attached = None
+    if facturx is not None:
+        attached = Attached(name=FILE_NAME, content=facturx, description=f"Factur-X {snapshot.number}")
+    return write_pdf(two_in_one(pages), sheet=SHEET, attached=attached)
 
 
 def receipt_pdf(snapshot: InvoiceSnapshot, payment: Payment) -> bytes:
     """The bytes of a receipt."""
-    with translation.override(snapshot.language):
+    with translation.override(first_language(snapshot.language)):
         page = receipt_page(snapshot, payment)
         return write_pdf(render_to_string("documents/receipt.html", {"page": page, "demo": settings.DEMO}), sheet=SHEET)
 
@@ -115,7 +130,7 @@ def mail_receipt(event: AuditEvent) -> None:
     payment = Payment.objects.select_related("invoice__balance").get(pk=UUID(event.object_id))
     document = render_receipt(payment, at=event.at)
     snapshot = InvoiceSnapshot.from_json(payment.invoice.snapshot)
-    language, currency, left = snapshot.language, snapshot.currency, amount_due(payment.invoice.balance)
+    language, currency, left = first_language(snapshot.language), snapshot.currency, amount_due(payment.invoice.balance)
     compose(
         event,
         recipient=snapshot.payer.email,
@@ -149,7 +164,7 @@ def _keep(
     return documents.store(
         content,
         kind=kind,
-        name=f"{words[kind].get(invoice.language, kind)}-{invoice.number}.pdf",
+        name=f"{words[kind][first_language(invoice.language)]}-{invoice.number}.pdf",
         media_type=PDF,
         subject=subject,
         institution_id=institution_id,

@@ -22,9 +22,13 @@ from billing.models.costs import (
     Pool,
     Share,
 )
+from billing.models.credit_notes import CreditNote, CreditNoteLine, CreditNoteTax
 from billing.models.invoices import Invoice, InvoiceBalance, InvoiceLine, InvoiceLineTax
 from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerLeg
+from billing.models.member_charges import MemberCharge, Prepaid, PrepaidUse, TaxCertificate
 from billing.models.payments import PayLink, Payment, ProviderEvent
+from billing.models.purchase_orders import PurchaseOrder, PurchaseOrderLine, PurchaseOrderUse
+from billing.models.runs import BillingRun
 from billing.models.suppliers import Fund, FundMovement, SupplierBill, SupplierPayment
 
 __all__ = [
@@ -33,6 +37,7 @@ __all__ = [
     "BillImport",
     "BillingAccount",
     "BillingPeriod",
+    "BillingRun",
     "BooksCheck",
     "Budget",
     "BudgetAlert",
@@ -40,6 +45,9 @@ __all__ = [
     "Commitment",
     "CostAcceptance",
     "CostRow",
+    "CreditNote",
+    "CreditNoteLine",
+    "CreditNoteTax",
     "Deferral",
     "DeferralPart",
     "FiscalYear",
@@ -54,16 +62,23 @@ __all__ = [
     "LedgerEntry",
     "LedgerLeg",
     "MatchingRule",
+    "MemberCharge",
     "NumberSeries",
     "PayLink",
     "Payment",
     "PeriodBasis",
     "Pool",
+    "Prepaid",
+    "PrepaidUse",
     "ProviderEvent",
     "ProviderTotal",
+    "PurchaseOrder",
+    "PurchaseOrderLine",
+    "PurchaseOrderUse",
     "Report",
     "Revaluation",
     "Share",
     "SupplierBill",
     "SupplierPayment",
+    "TaxCertificate",
 ]

@@ -18,7 +18,7 @@ class BillingAccount(Row):
     country = models.CharField(max_length=2, default="CA")
     email = models.EmailField("accounts payable inbox")
     currency = CurrencyField()
-    language = models.CharField(max_length=2, choices=LANGUAGE_CHOICES, default="en")
+    language = models.CharField(max_length=4, choices=[*LANGUAGE_CHOICES, ("both", "English and French")], default="en")
     cost_centre = models.CharField(max_length=60, blank=True)
     po_required = models.BooleanField(default=False)
     po_number = models.CharField(max_length=60, blank=True)

@@ -1,5 +1,7 @@
 """Invoices: drafts that become frozen documents, and the balance that moves beside them."""
 
+from decimal import Decimal
+
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
 from django.db import models
@@ -12,6 +14,13 @@ from consortium.kernel.fields import AmountField, CurrencyField, Row
 from consortium.kernel.language import Bilingual
 from consortium.kernel.states import choices
 from members.models import Institution, Issuer, User
+
+# From this total on (in the invoice's currency) whoever drafted an invoice may not approve it; PostgreSQL refuses it.
+FOUR_EYES_FROM = Decimal(25_000)
+LINE_KINDS = (
+    "dues", "active_users", "direct_cost", "shared_cost", "support", "event", "commitment", "sla_credit", "adjustment",
+    "credit", "prepaid",
+)  # fmt: skip
 
 
 class Invoice(Row):
@@ -28,7 +37,7 @@ class Invoice(Row):
     period_end = models.DateTimeField()
     zone = models.CharField("zone of the period", max_length=60, default="UTC")
     currency = CurrencyField()
-    language = models.CharField(max_length=2, default="en")
+    language = models.CharField(max_length=4, default="en")
     po_number = models.CharField(max_length=60, blank=True)
     net_total = AmountField(default=0)
     tax_total = AmountField(default=0)
@@ -53,6 +62,12 @@ class Invoice(Row):
                 & ~Q(status__in=["draft", "approved", "discarded"]),
                 name="invoice_numbered_when_issued",
             ),
+            models.CheckConstraint(
+                condition=Q(total__lt=FOUR_EYES_FROM)
+                | Q(status__in=["draft", "discarded"])
+                | Q(approved_by__isnull=False) & (Q(drafted_by=None) | ~Q(approved_by=F("drafted_by"))),
+                name="invoice_four_eyes",
+            ),
             ExclusionConstraint(
                 name="invoice_one_regular_per_period",
                 expressions=[
@@ -75,7 +90,7 @@ class InvoiceLine(Row):
     position = models.PositiveIntegerField()
     kind = models.CharField(
         max_length=20,
-        choices=[(k, k) for k in ("dues", "active_users", "direct_cost", "shared_cost", "adjustment", "credit")],
+        choices=[(k, k) for k in LINE_KINDS],
     )
     description_en = models.CharField(max_length=300)
     description_fr = models.CharField(max_length=300)

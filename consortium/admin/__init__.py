@@ -11,11 +11,13 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.books_check import open_faults
 from billing.models import Invoice
+from consortium.admin import billing_run  # noqa: F401 - registers its page
 from consortium.kernel import audit, jobs
 from consortium.kernel.admin_site import Waiting
 from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
 from consortium.models import AuditEvent, Delivery, Document, Job, OutgoingMail
+from consortium.usecases.billing_run import overdue_months
 from consortium.usecases.join import countersign
 from members.admin import AgreementAdmin
 from members.diligence import overdue_documents
@@ -54,6 +56,11 @@ site.waiting = (
         _("Invoices that wait for a person"),
         lambda: Invoice.objects.filter(status__in=["draft", "approved"]).count(),
         lambda: reverse("admin:billing_invoice_changelist"),
+    ),
+    Waiting(
+        _("Months to close"),
+        lambda: overdue_months(at=now()),
+        lambda: reverse("admin:billing_billingrun_changelist"),
     ),
     Waiting(
         _("Jobs that need an operator"),

@@ -23,3 +23,8 @@ class Bilingual:
 
     def __get__(self, row: Any, owner: type) -> str:
         return "" if row is None else bilingual(row, self.field)
+
+
+def first_language(language: str) -> str:
+    """Will return the language of mails and links about a document: English where the document is in both."""
+    return language if language in LANGUAGES else FALLBACK

@@ -12,14 +12,16 @@ from urllib.parse import unquote, urlsplit
 
 from django.contrib.staticfiles import finders
 
+from consortium.kernel.pdf_attachments import Attached, mended
+
 VARIANT: Final = "pdf/a-3a"
 FONTS: Final = "portal/fonts"
 
 
-def write_pdf(html: str, *, sheet: str) -> bytes:
+def write_pdf(html: str, *, sheet: str, attached: Attached | None = None) -> bytes:
     """Will draw a page as PDF/A-3 with tags, in the style of a static file.
 
-    `html` is our own template's output, its values escaped.
+    `html` is our own template's output, its values escaped. `attached` goes into the file as the source of its pages.
     """
     from weasyprint import HTML  # noqa: PLC0415 - slow to import
 
@@ -28,7 +30,21 @@ def write_pdf(html: str, *, sheet: str) -> bytes:
     with warnings.catch_warnings():
         # The library leaves its colour profile open until it is collected.
         warnings.filterwarnings("ignore", message="unclosed file .*sRGB", category=ResourceWarning)
-        return bytes(drawn.write_pdf(stylesheets=[style], font_config=fonts, pdf_variant=VARIANT))
+        options = {"stylesheets": [style], "font_config": fonts, "pdf_variant": VARIANT}
+        if attached is None:
+            return bytes(drawn.write_pdf(**options))
+        return mended(bytes(drawn.write_pdf(attachments=[_attachment(attached)], **options)), attached)
+
+
+def _attachment(attached: Attached) -> Any:
+    from weasyprint import Attachment  # noqa: PLC0415 - slow to import
+
+    return Attachment(
+        string=attached.content,
+        name=attached.name,
+        description=attached.description,
+        relationship="Alternative",
+    )
 
 
 @cache

@@ -5,6 +5,7 @@ from uuid import UUID
 import structlog
 from celery import shared_task
 
+from billing import purchase_orders
 from billing.books_check import check_books
 from consortium.kernel import audit, jobs
 from consortium.kernel.clock import now
@@ -28,6 +29,13 @@ def run_job(job_id: str) -> bool:
 def agreements() -> int:
     """Offer renewals, remind, begin new prices, end what is over; returns the steps taken."""
     return lifecycle.run_due(at=now())
+
+
+@shared_task(name="consortium.ask_for_renewals")
+def ask_for_renewals() -> int:
+    """Ask members for the successors of purchase orders that run low or end soon; each once."""
+    with consortium_scope(Scope.JOB):
+        return purchase_orders.ask_for_renewals(at=now())
 
 
 @shared_task(name="consortium.nightly_checks")

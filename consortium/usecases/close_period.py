@@ -1,38 +1,38 @@
 """A month is closed: what members used (provisioning) and agreed (members) becomes what they owe (billing).
 
-The only place where use and money meet; they meet as values. Every step can be started over: a killed run goes on
-from what the database says.
+The only place where use and money meet; they meet as values. A person prepares the month (freeze use, split pools,
+draft invoices), a person approves what was drafted, a job issues it. Every step can be started over: a killed run goes
+on from what the database says.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from billing import closing
+from billing import closing, runs
 from billing.documents import render_invoice
-from billing.facts import MemberFacts
 from billing.invoicing import approve_invoice, issue_invoice
-from billing.models import BillingPeriod, Invoice
+from billing.models import BillingPeriod, BillingRun, Invoice
 from billing.periods import open_period
 from consortium.kernel import jobs
+from consortium.kernel.audit import System
 from consortium.kernel.clock import now
 from consortium.kernel.crash import crash_point
 from consortium.kernel.errors import PortalError
 from consortium.kernel.periods import Month, month_period
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import Job
-from members.entitlements import Entitlements, entitlements_between
+from consortium.usecases.month_facts import member_facts
 from members.models import Issuer, User
 from members.permissions import Permission, check_staff
-from provisioning.queries import month_use
 from provisioning.rollups import roll_recent
 
 KIND = "close_period"
+RUN = System("billing run")
 Report = Callable[..., None]
 
 
@@ -41,71 +41,77 @@ def _silent(step: str, **_progress: Any) -> None:
 
 
 @transaction.atomic
-def request_close(*, issuer: Issuer, month: Month, early: bool, by: User, at: datetime) -> Job:
-    """Want the month closed; the job does it. `early` closes a month that still runs: later facts become adjustments.
+def request_close(
+    *,
+    issuer: Issuer,
+    month: Month,
+    early: bool,
+    by: User | System,
+    at: datetime,
+    approver: User | None = None,
+    accepted: Sequence[str] = (),
+) -> Job:
+    """Want the month closed in one go: prepared by one person, let out by another; the job does it.
 
-    Raises Forbidden and MonthNotOver.
+    `early` closes a month that still runs: later facts become adjustments. Without an `approver` the invoices that
+    need a second person stay drafts and wait for one; all others go out. Raises Forbidden and MonthNotOver.
     """
-    check_staff(by, Permission.CLOSE_MONTH)
-    if not early and at < month_period(month, issuer.zone).end:
-        raise closing.MonthNotOver(_("%(month)s is not over yet. Wait, or close it early.") % {"month": month})
+    _check(issuer, month, early=early, by=by, at=at)
     period = open_period(issuer, str(month))
-    wanted = {"period": str(period.pk), "by": str(by.pk), "early": early}
-    job = jobs.enqueue(KIND, key=f"{issuer.slug}:{month}", at=at, institution_id=None, arguments=wanted)
-    if job.state in {"failed", "needs_operator"}:  # asked again, after somebody mended the cause
-        Job.objects.filter(pk=job.pk).update(arguments=wanted)
-        jobs.retry(job, at=at)
-    return job
+    wanted = {
+        "period": str(period.pk),
+        "by": _key(by),
+        "approver": _key(approver),
+        "early": early,
+        "accepted": list(accepted),
+        "go_on": True,
+    }
+    return _enqueue(f"{issuer.slug}:{month}", wanted, at=at)
 
 
-def member_facts(issuer: Issuer, month: Month) -> list[MemberFacts]:
-    """Each member's agreement and use of the month, in the zone of its agreement. Needs a consortium scope."""
-    use = month_use(month=month)
-    facts = []
-    for agreed in _in_the_month(issuer, month):
-        used = use.get(agreed.institution_id)
-        values: Mapping[str, Any] = (
-            {
-                "server_seconds": used.server_seconds,
-                "memory_gib_seconds": used.memory_gib_seconds,
-                "active_users": used.active_users,
-                "gap_seconds": used.gap_seconds,
-            }
-            if used
-            else {}
-        )
-        facts.append(
-            MemberFacts(
-                institution_id=agreed.institution_id,
-                slug=agreed.institution_slug,
-                zone=agreed.zone,
-                agreement_id=agreed.agreement_id,
-                currency=agreed.currency,
-                schedule=agreed.schedule,
-                starts_on=agreed.starts_on,
-                ends_on=agreed.ends_on,
-                **values,
-            )
-        )
-    return facts
+@transaction.atomic
+def request_preparation(
+    *, issuer: Issuer, month: Month, early: bool, by: User | System, at: datetime, accepted: Sequence[str] = ()
+) -> Job:
+    """Want the month's drafts, for another person to approve; the job makes them. Raises Forbidden and MonthNotOver."""
+    _check(issuer, month, early=early, by=by, at=at)
+    period = open_period(issuer, str(month))
+    wanted = {"period": str(period.pk), "by": _key(by), "early": early, "accepted": list(accepted), "go_on": False}
+    number = period.run + (1 if period.status == "open" else 0)
+    return _enqueue(f"{issuer.slug}:{month}:prepare:{number}", wanted, at=at)
 
 
-def _in_the_month(issuer: Issuer, month: Month) -> list[Entitlements]:
-    """What covers some of the month.
+@transaction.atomic
+def approve_and_issue(run: BillingRun, *, totals: str, by: User, at: datetime) -> Job:
+    """Approve a prepared run, after typing its totals, and want its invoices issued.
 
-    Raises NeedsOperator where one member changed its agreement within the month: one invoice cannot follow two.
+    Raises Forbidden, RunNotReady, FourEyes, TotalsMismatch.
     """
-    covering = entitlements_between(issuer_id=issuer.pk, first_day=month.first_day, next_day=month.next().first_day)
-    for one, two in pairwise(covering):
-        if one.institution_id == two.institution_id:
-            raise jobs.NeedsOperator(
-                f"{one.institution_slug} changed its agreement within {month}. Let the new version begin with a month."
-            )
-    return covering
+    run = runs.approve_run(run, by=by, at=at, totals=totals)
+    wanted = {
+        "period": str(run.period_id),
+        "by": _key(run.prepared_by),
+        "approver": _key(by),
+        "early": run.period.closed_early,
+        "accepted": [],
+        "go_on": True,
+    }
+    return _enqueue(f"{run.period.issuer.slug}:{run.period.month}:issue:{run.number}", wanted, at=at)
 
 
-def close_period(period_id: UUID, *, by: User, early: bool, at: datetime, report: Report = _silent) -> dict[str, Any]:
-    """Check, split, draft, approve, issue, render and close; returns what was issued.
+def prepare_period(
+    period_id: UUID,
+    *,
+    by: User | System,
+    early: bool,
+    at: datetime,
+    accepted: Sequence[str] = (),
+    alone: bool = False,
+    report: Report = _silent,
+) -> BillingRun:
+    """Check, freeze the use, split and draft; returns the run that waits for its approver.
+
+    `alone` says that no second person will come: invoices that need one are left out of the run and stay drafts.
 
     Runs outside a transaction: each step is one. Raises NeedsOperator when the check finds something that blocks.
     """
@@ -114,9 +120,10 @@ def close_period(period_id: UUID, *, by: User, early: bool, at: datetime, report
         period = BillingPeriod.objects.select_related("issuer").get(pk=period_id)
         facts = member_facts(period.issuer, Month.parse(period.month))
         try:
-            closing.begin_closing(period, facts, by=by, at=at, early=early)
+            period = closing.begin_closing(period, facts, by=by, at=at, early=early, accepted=accepted)
         except closing.CloseBlocked as blocked:
             raise jobs.NeedsOperator(blocked.message) from blocked
+        run = runs.open_run(period, by=by, at=at, accepted=accepted)
     crash_point("close.began")
     report("Splitting shared cost")
     with consortium_scope(Scope.JOB):
@@ -124,19 +131,59 @@ def close_period(period_id: UUID, *, by: User, early: bool, at: datetime, report
     crash_point("close.allocated")
     report("Drafting invoices")
     with consortium_scope(Scope.JOB):
-        drafts = closing.draft_invoices(period, facts, by=by, at=at)
+        closing.draft_invoices(period, facts, by=by, at=at)
+        run = runs.present_run(run, by=by, at=at, alone=alone)
     crash_point("close.drafted")
+    return run
+
+
+def close_period(
+    period_id: UUID,
+    *,
+    by: User | System,
+    early: bool,
+    at: datetime,
+    approver: User | None = None,
+    accepted: Sequence[str] = (),
+    report: Report = _silent,
+) -> dict[str, Any]:
+    """Prepare, approve, issue, render and close; returns what was issued, held and parked.
+
+    What needs a second person is held where no `approver` other than the preparer is given. Runs outside a
+    transaction: each step is one. Raises NeedsOperator when the check finds something that blocks.
+    """
+    alone = approver is None or approver.pk == by.pk
+    run = prepare_period(period_id, by=by, early=early, at=at, accepted=accepted, alone=alone, report=report)
+    return issue_run(run, by=by, approver=approver or by, at=at, report=report)
+
+
+def issue_run(
+    run: BillingRun, *, by: User | System, approver: User | System, at: datetime, report: Report = _silent
+) -> dict[str, Any]:
+    """Issue and render the drafts of a run and close its month; what waits for a person is held and named.
+
+    Runs outside a transaction: each step is one, so that it can be started over at any point. Raises FourEyes.
+    """
     with consortium_scope(Scope.JOB):
-        parked = [{"code": each.code, "message": each.message} for each in closing.parked(period, facts, at=at)]
-    issued, held = _issue(drafts, by=by, at=at, report=report)
+        run = runs.approve_run(run, by=approver, at=at)
+        period = BillingPeriod.objects.select_related("issuer").get(pk=run.period_id)
+        drafts = runs.drafts_of(period)
+        facts = member_facts(period.issuer, Month.parse(period.month))
+    issued, held = _issue(drafts, approver=approver, at=at, report=report)
     with consortium_scope(Scope.JOB):
-        closing.finish_closing(period, by=by, at=at)
+        waiting = {each.institution_id for each in drafts} - {each.institution_id for each in issued}
+        parked = [
+            {"code": each.code, "message": each.message}
+            for each in closing.parked(period, facts, at=at)
+            if each.institution_id not in waiting
+        ]
+        runs.finish_run(run, by=by, at=at)
     crash_point("close.finished")
     return {"invoices": [invoice.number for invoice in issued], "held": held, "parked": parked}
 
 
 def _issue(
-    drafts: list[Invoice], *, by: User, at: datetime, report: Report
+    drafts: Sequence[Invoice], *, approver: User | System, at: datetime, report: Report
 ) -> tuple[list[Invoice], list[dict[str, str]]]:
     """Issue and render what can be; what waits for a person (purchase order, second approver) is held and named."""
     issued, held = [], []
@@ -146,15 +193,22 @@ def _issue(
             with consortium_scope(Scope.JOB):
                 invoice = Invoice.objects.get(pk=draft.pk)
                 if invoice.status == "draft":
-                    approve_invoice(invoice, by=by, at=at)
-                invoice = issue_invoice(invoice, by=by, at=at)
+                    approve_invoice(invoice, by=approver, at=at)
+                invoice = issue_invoice(invoice, by=approver, at=at)
+            crash_point("close.issued")
+            with consortium_scope(Scope.JOB):
+                render_invoice(invoice, at=at)
+            crash_point("close.rendered")
         except PortalError as refused:
-            held.append({"invoice": str(draft.pk), "code": refused.code, "message": refused.message})
+            held.append(
+                {
+                    "invoice": str(draft.pk),
+                    "institution": draft.institution.slug,
+                    "code": refused.code,
+                    "message": refused.message,
+                }
+            )
             continue
-        crash_point("close.issued")
-        with consortium_scope(Scope.JOB):
-            render_invoice(invoice, at=at)
-        crash_point("close.rendered")
         issued.append(invoice)
     report("Issuing invoices", done=len(drafts), total=len(drafts))
     return issued, held
@@ -162,11 +216,37 @@ def _issue(
 
 @jobs.job_kind(KIND)
 def work(run: jobs.Run) -> dict[str, Any]:
-    """The job: roll the newest samples up, then close."""
+    """The job: roll the newest samples up, prepare, and go on where that is wanted."""
     run.report("Reading the meters")
     with consortium_scope(Scope.JOB):
         roll_recent(at=now())
-        by = User.objects.get(pk=run.arguments["by"])
-    return close_period(
-        UUID(run.arguments["period"]), by=by, early=bool(run.arguments["early"]), at=now(), report=run.report
-    )
+        by, approver = _person(run.arguments["by"]), _person(run.arguments.get("approver", ""))
+    period_id, early, at = UUID(run.arguments["period"]), bool(run.arguments["early"]), now()
+    accepted = tuple(run.arguments.get("accepted", ()))
+    if not run.arguments.get("go_on", True):
+        prepared = prepare_period(period_id, by=by, early=early, at=at, accepted=accepted, report=run.report)
+        return {"run": str(prepared.pk), "invoices": prepared.invoices, "totals": prepared.totals}
+    second = approver if isinstance(approver, User) else None
+    return close_period(period_id, by=by, early=early, at=at, approver=second, accepted=accepted, report=run.report)
+
+
+def _check(issuer: Issuer, month: Month, *, early: bool, by: User | System, at: datetime) -> None:
+    check_staff(by, Permission.CLOSE_MONTH)
+    if not early and at < month_period(month, issuer.zone).end:
+        raise closing.MonthNotOver(_("%(month)s is not over yet. Wait, or close it early.") % {"month": month})
+
+
+def _enqueue(key: str, wanted: dict[str, Any], *, at: datetime) -> Job:
+    job = jobs.enqueue(KIND, key=key, at=at, institution_id=None, arguments=wanted)
+    if job.state in {"failed", "needs_operator"}:  # asked again, after somebody mended the cause
+        Job.objects.filter(pk=job.pk).update(arguments=wanted)
+        jobs.retry(job, at=at)
+    return job
+
+
+def _key(person: User | System | None) -> str:
+    return str(person.pk) if isinstance(person, User) else ""
+
+
+def _person(key: str) -> User | System:
+    return User.objects.get(pk=key) if key else RUN

@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from billing import closing, ledger
 from billing.facts import MemberFacts
 from billing.fx import record_rate
-from billing.invoicing import PurchaseOrderMissing, approve_invoice, issue_invoice
+from billing.invoicing import approve_invoice, issue_invoice
 from billing.models import (
     AllocationPolicy,
     BillingAccount,
@@ -25,6 +25,7 @@ from billing.models import (
     Share,
 )
 from billing.periods import PeriodClosed, open_period
+from billing.purchase_orders import OrderLine, PurchaseOrderMissing, record_order
 from consortium.kernel import crash
 from consortium.kernel.dated import since
 from consortium.kernel.errors import Forbidden
@@ -271,7 +272,15 @@ def test_a_missing_purchase_order_holds_back_one_invoice_only(cast: Cast, period
         closing.finish_closing(period, by=RUN, at=at)
         waiting = closing.parked(period, members, at=at)
         assert [(found.code, found.institution_id) for found in waiting] == [("po_missing", cast.other_university.pk)]
-        BillingAccount.objects.filter(institution=cast.other_university).update(po_number="PO-1")
+        record_order(
+            BillingAccount.objects.get(institution=cast.other_university),
+            number="PO-1",
+            lines=[OrderLine(description="Computing", amount=Decimal("788.59"))],
+            first_day=date(2026, 10, 1),
+            last_day=date(2026, 12, 31),
+            by=RUN,
+            at=at,
+        )
         assert issue_invoice(approve_invoice(maple, by=RUN, at=at), by=RUN, at=at).number == "ICC-2026-000002"
 
 

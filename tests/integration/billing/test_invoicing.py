@@ -11,10 +11,8 @@ import pytest
 from django.db import IntegrityError, connection, connections, transaction
 
 from billing import closing, ledger
-from billing.accounts import record_purchase_order
 from billing.invoicing import (
     FourEyes,
-    PurchaseOrderMissing,
     TaxesChanged,
     approve_invoice,
     discard_invoice,
@@ -28,6 +26,7 @@ from billing.models import (
     LedgerEntry,
     NumberSeries,
 )
+from billing.purchase_orders import OrderLine, PurchaseOrderMissing, record_order
 from billing.snapshot import InvoiceSnapshot
 from consortium.kernel import crash
 from consortium.kernel.dated import since
@@ -129,8 +128,14 @@ def test_a_purchase_order_that_is_required_is_waited_for(drafts: list[Invoice], 
         BillingAccount.objects.update(po_required=True)
         with pytest.raises(PurchaseOrderMissing):
             approve_invoice(drafts[0], by=RUN, at=at)
-        record_purchase_order(
-            BillingAccount.objects.get(pk=drafts[0].billing_account_id), number="PO 77", by=RUN, at=at
+        record_order(
+            BillingAccount.objects.get(pk=drafts[0].billing_account_id),
+            number="PO 77",
+            lines=[OrderLine(description="Computing", amount=Decimal("2602.57"))],
+            first_day=date(2026, 10, 1),
+            last_day=date(2026, 10, 31),
+            by=RUN,
+            at=at,
         )
         invoice = issue_invoice(approve_invoice(drafts[0], by=RUN, at=at), by=RUN, at=at)
         assert invoice.snapshot["po_number"] == "PO 77"

@@ -1,0 +1,58 @@
+"""What a month's billing is told: what each member is entitled to and its use, handed over as values."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from billing.facts import MemberFacts
+from consortium.kernel import jobs
+from consortium.kernel.periods import Month
+from members.entitlements import Entitlements, entitlements_between
+from members.models import Issuer
+from provisioning.queries import month_use
+
+
+def member_facts(issuer: Issuer, month: Month) -> list[MemberFacts]:
+    """Each member's agreement and use of the month, in the zone of its agreement. Needs a consortium scope."""
+    use = month_use(month=month)
+    facts = []
+    for agreed in _in_the_month(issuer, month):
+        used = use.get(agreed.institution_id)
+        values: Mapping[str, Any] = (
+            {
+                "server_seconds": used.server_seconds,
+                "memory_gib_seconds": used.memory_gib_seconds,
+                "active_users": used.active_users,
+                "gap_seconds": used.gap_seconds,
+            }
+            if used
+            else {}
+        )
+        facts.append(
+            MemberFacts(
+                institution_id=agreed.institution_id,
+                slug=agreed.institution_slug,
+                zone=agreed.zone,
+                agreement_id=agreed.agreement_id,
+                currency=agreed.currency,
+                schedule=agreed.schedule,
+                starts_on=agreed.starts_on,
+                ends_on=agreed.ends_on,
+                **values,
+            )
+        )
+    return facts
+
+
+def _in_the_month(issuer: Issuer, month: Month) -> list[Entitlements]:
+    """What covers some of the month.
+
+    Raises NeedsOperator where one member changed its agreement within the month: one invoice cannot follow two.
+    """
+    covering = entitlements_between(issuer_id=issuer.pk, first_day=month.first_day, next_day=month.next().first_day)
+    for one, two in pairwise(covering):
+        if one.institution_id == two.institution_id:
+            raise jobs.NeedsOperator(
+                f"{one.institution_slug} changed its agreement within {month}. Let the new version begin with a month."
+            )
+    return covering
