@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.usersessions",
     "rest_framework",
     "drf_spectacular",
     "django_structlog",
@@ -94,6 +95,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "members.middleware.MfaRequiredMiddleware",
+    "members.middleware.LimiterDownMiddleware",
 ]
 
 TEMPLATES = [
@@ -172,7 +174,16 @@ ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if _secure else "http"
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _secure  # http://localhost; browsers themselves refuse every other
+MFA_FORMS = {
+    "add_webauthn": "members.mfa_forms.AddPasskeyForm",
+    "edit_webauthn": "members.mfa_forms.RenamePasskeyForm",
+    "authenticate_webauthn": "members.mfa_forms.UsePasskeyForm",
+    "login_webauthn": "members.mfa_forms.SignInByPasskeyForm",
+    "reauthenticate_webauthn": "members.mfa_forms.ProveByPasskeyForm",
+}
 MFA_ADAPTER = "members.adapters.MfaAdapter"
 MFA_TOTP_ISSUER = "Interactive Computing Consortium"
 
@@ -250,7 +261,7 @@ SPECTACULAR_SETTINGS = {
 
 # --- Logs ----------------------------------------------------------------------------------------------------------
 DJANGO_STRUCTLOG_CELERY_ENABLED = False
-_secret_links = re.compile(r"(/pay/|/password/reset/key/|/confirm-email/)[^/\s\"']+")
+_secret_links = re.compile(r"(/pay/|/invitations/|/password/reset/key/|/confirm-email/)[^/\s\"']+")
 
 
 def _hide_secret_links(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -10,4 +10,8 @@ class MembersConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the app's mails and jobs."""
-        from members import agreement_document, emails  # noqa: F401, PLC0415 - imported for their registrations
+        from members import (  # noqa: PLC0415 - imported for their registrations
+            agreement_document,  # noqa: F401
+            emails,  # noqa: F401
+            upkeep,  # noqa: F401 - and invitations and sessions with it
+        )

@@ -1,4 +1,4 @@
-"""The state machines of joining: application, membership, agreement."""
+"""The state machines of joining: application, membership, agreement, invitation, offer of ownership."""
 
 from consortium.kernel.states import Machine, State
 
@@ -65,5 +65,40 @@ AGREEMENT = Machine(
         State("superseded", "nobody", "A newer version is in force.", "Une version plus récente est en vigueur."),
         State("ended", "nobody", "Nothing: it has ended.", "Rien : elle a pris fin."),
         State("withdrawn", "nobody", "Nothing: it was withdrawn.", "Rien : elle a été retirée."),
+    ),
+)
+
+INVITATION = Machine(
+    "members.Invitation.status",
+    "members_invitation",
+    "status",
+    (
+        State(
+            "open",
+            "invitee",
+            "Open the link in the mail and accept.",
+            "Ouvrez le lien du courriel et acceptez.",
+            ("accepted", "revoked"),
+        ),
+        State("accepted", "nobody", "Nothing: the person is in.", "Rien : la personne est des vôtres."),
+        State("revoked", "nobody", "Invite again if it was an error.", "Invitez de nouveau si c'était une erreur."),
+    ),
+)
+
+OWNERSHIP_OFFER = Machine(
+    "members.OwnershipOffer.status",
+    "members_ownershipoffer",
+    "status",
+    (
+        State(
+            "offered",
+            "successor",
+            "Accept or decline the ownership.",
+            "Acceptez ou refusez la propriété.",
+            ("accepted", "declined", "withdrawn"),
+        ),
+        State("accepted", "nobody", "Nothing: it has passed on.", "Rien : elle est transmise."),
+        State("declined", "owner", "Offer it to somebody else.", "Offrez-la à quelqu'un d'autre."),
+        State("withdrawn", "owner", "You may offer it again.", "Vous pouvez l'offrir de nouveau."),
     ),
 )

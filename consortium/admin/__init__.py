@@ -19,6 +19,7 @@ from consortium.usecases.join import countersign
 from members.admin import AgreementAdmin
 from members.models import Agreement, Application
 from members.permissions import Permission, staff_permissions
+from members.upkeep import seats_due
 from provisioning.models import Hub
 
 site: Any = admin.site
@@ -32,6 +33,11 @@ site.waiting = (
         _("Agreements to countersign"),
         lambda: Agreement.objects.filter(status="signed").count(),
         lambda: reverse("admin:members_agreement_changelist") + "?status__exact=signed",
+    ),
+    Waiting(
+        _("Seats whose yearly review is overdue"),
+        lambda: seats_due(at=now()).count(),
+        lambda: reverse("admin:members_seat_changelist") + "?review=due",
     ),
     Waiting(
         _("Hubs to approve or mend"),

@@ -3,6 +3,7 @@
 from members.models.agreements import Agreement, AgreementTemplate, Signature
 from members.models.applications import Application, ApplicationNote
 from members.models.institutions import Institution, MemberKey, Membership, Seat
+from members.models.invitations import Invitation, OwnershipOffer
 from members.models.issuers import BankDetails, Issuer, TaxRegistration
 from members.models.people import ApiToken, StaffSeat, User
 
@@ -14,9 +15,11 @@ __all__ = [
     "ApplicationNote",
     "BankDetails",
     "Institution",
+    "Invitation",
     "Issuer",
     "MemberKey",
     "Membership",
+    "OwnershipOffer",
     "Seat",
     "Signature",
     "StaffSeat",

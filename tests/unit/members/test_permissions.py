@@ -78,9 +78,9 @@ def test_a_person_who_is_disabled_may_nothing(cast: Cast) -> None:
 
 @pytest.mark.usefixtures("scope")
 def test_an_ended_seat_gives_nothing(cast: Cast, at: object) -> None:
-    Seat.objects.filter(user=cast.owner).update(ended_at=at)
+    Seat.objects.filter(user=cast.viewer).update(ended_at=at)
     with pytest.raises(Forbidden):
-        check_at(cast.owner, P.VIEW_INSTITUTION, cast.university.pk)
+        check_at(cast.viewer, P.VIEW_INSTITUTION, cast.university.pk)
 
 
 def test_a_program_of_ours_may_and_nobody_without_a_scope_may(cast: Cast) -> None:
