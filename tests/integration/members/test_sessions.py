@@ -127,3 +127,13 @@ def test_what_is_kept_of_sessions_that_are_over_is_forgotten(cast: Cast) -> None
     UserSession.objects.update(created_at=now() - timedelta(hours=13))
     assert forget_sessions(at=now()) == 1
     assert not Session.objects.exists()
+
+
+def test_a_session_ends_with_its_browser_and_is_not_offered_to_stay(cast: Cast) -> None:
+    with_password(cast.viewer)
+    browser = Client()
+    assert "remember" not in text_of(browser.get("/en/accounts/login/"))
+    browser.post("/en/accounts/login/", {"login": cast.viewer.email, "password": PASSWORD, "remember": "on"})
+    cookie = browser.cookies["sessionid"]
+    assert cookie["max-age"] == cookie["expires"] == ""
+    assert Session.objects.get().expire_date <= now() + timedelta(hours=12)

@@ -3,10 +3,12 @@
 from datetime import datetime, timedelta
 
 import pytest
+from django.core import mail
 from django.db import IntegrityError, connection, transaction
 from django.db.utils import DatabaseError
 
 from consortium.kernel.errors import Forbidden, Invalid, PortalError
+from consortium.kernel.mail import send_due
 from consortium.models import AuditEvent, OutgoingMail
 from members.invitations import (
     AlreadyInvited,
@@ -229,3 +231,11 @@ def test_every_refusal_has_a_sentence(cast: Cast, at: datetime) -> None:
         open_invitation("forged", at=at)
     assert refused.value.status == 404
     assert "newest mail" in refused.value.message
+
+
+def test_once_the_mail_is_out_the_portal_knows_the_link_no_more(cast: Cast, at: datetime) -> None:
+    invited(cast, at)
+    secret = link_to(STRANGER, at).rstrip("/").rpartition("/")[2]
+    assert send_due(at=at) == 1
+    assert secret in str(mail.outbox[-1].body)
+    assert secret not in str(list(OutgoingMail.objects.values()))
