@@ -1,6 +1,5 @@
 """The settings of the portal: every value that differs between places comes from the environment, typed and named."""
 
-import re
 import zoneinfo
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import structlog
 from django.utils.csp import CSP
 
 from consortium.kernel.configuration import Configuration, origin, positive, postgres, truth, words
+from consortium.kernel.secret_links import without_secret_links
 
 # Lets classes such as ModelAdmin name the type of their rows at run time too.
 django_stubs_ext.monkeypatch()
@@ -60,6 +60,10 @@ _mail_host = _read.read(str, "EMAIL_HOST", default="", why="the mail server; wit
 DEFAULT_FROM_EMAIL = _read.read(
     str, "DEFAULT_FROM_EMAIL", default="portal@consortium.example", why="the sender of the portal's mail"
 )
+# Behind a proxy every visitor has its address: limits by address need to know how many proxies to look past.
+ALLAUTH_TRUSTED_PROXY_COUNT = _read.read(
+    int, "TRUSTED_PROXIES", default=0, why="how many proxies of ours stand before the portal, for limits by address"
+)
 _secure = PUBLIC_URL.startswith("https://") if PUBLIC_URL else True
 _read.finish()
 
@@ -88,6 +92,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.socialaccount",
+    "allauth.usersessions",
     "rest_framework",
     "drf_spectacular",
     "django_structlog",
@@ -108,6 +113,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "members.middleware.MfaRequiredMiddleware",
+    "members.middleware.LimiterDownMiddleware",
 ]
 
 TEMPLATES = [
@@ -185,12 +191,22 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_SESSION_REMEMBER = False  # a session ends with its browser, and nobody is offered more
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if _secure else "http"
 SOCIALACCOUNT_ADAPTER = "members.sign_on.adapter.SocialAdapter"
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = False  # an identity is an issuer and a subject; an equal address proves nothing
 SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _secure  # http://localhost; browsers themselves refuse every other
+MFA_FORMS = {
+    "add_webauthn": "members.mfa_forms.AddPasskeyForm",
+    "edit_webauthn": "members.mfa_forms.RenamePasskeyForm",
+    "authenticate_webauthn": "members.mfa_forms.UsePasskeyForm",
+    "login_webauthn": "members.mfa_forms.SignInByPasskeyForm",
+    "reauthenticate_webauthn": "members.mfa_forms.ProveByPasskeyForm",
+}
 MFA_ADAPTER = "members.adapters.MfaAdapter"
 MFA_TOTP_ISSUER = "Interactive Computing Consortium"
 
@@ -268,12 +284,11 @@ SPECTACULAR_SETTINGS = {
 
 # --- Logs ----------------------------------------------------------------------------------------------------------
 DJANGO_STRUCTLOG_CELERY_ENABLED = False
-_secret_links = re.compile(r"(/pay/|/sign/|/password/reset/key/|/confirm-email/)[^/\s\"']+")
 
 
 def _hide_secret_links(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A link that opens something by itself is a secret, and secrets are not logged."""
-    return {key: _secret_links.sub(r"\1…", value) if isinstance(value, str) else value for key, value in event.items()}
+    return {key: without_secret_links(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 _shared_log: list[structlog.typing.Processor] = [

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from consortium.kernel.clock import now
 from consortium.kernel.secrets import seal, unseal
 from consortium.kernel.tenancy import Scope, consortium_scope
+from members.invitations import SESSION_KEY, confirm_address
 from members.models import User
 from members.sign_on.identities import held
 from members.sign_on.passwords import requiring_institution
@@ -23,6 +24,18 @@ SECOND_FACTOR = "second factor"
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc] # allauth carries no types
     """Our people have no usernames, and remember the language they signed up in."""
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        """Go on with the invitation that was opened before signing in."""
+        return reverse("invitation_waiting") if request.session.get(SESSION_KEY) else self._default_url(request)
+
+    def get_signup_redirect_url(self, request: HttpRequest) -> str:
+        """Go on with the invitation that was opened before signing up."""
+        return self.get_login_redirect_url(request)
+
+    def _default_url(self, request: HttpRequest) -> str:
+        url: str = super().get_login_redirect_url(request)
+        return url
 
     def populate_username(self, request: HttpRequest, user: User) -> None:
         """There is none."""
@@ -41,8 +54,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc] # allauth car
     def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse | None:
         """Refuse whatever is not sign-on where the person's institution requires it.
 
-        Whoever has just proven an identity of that institution may still use the password once, to link the two.
+        Whoever has just proven an identity of that institution may still use the password once, to link the two. The
+        link of an invitation proves the invited address, so that no second mail is needed.
         """
+        if hashed := request.session.get(SESSION_KEY):
+            with consortium_scope(Scope.SIGN_IN):
+                confirm_address(hashed, user=user, at=now())
         refused: HttpResponse | None = super().pre_login(request, user, **kwargs)
         if refused is not None or "sociallogin" in (kwargs.get("signal_kwargs") or {}):
             return refused

@@ -17,5 +17,6 @@ class MembersConfig(AppConfig):
             domain_jobs,
             emails,
             sign_on_emails,
+            upkeep,
         )
         from members.sign_on import entering  # noqa: F401, PLC0415 - likewise

@@ -9,10 +9,11 @@ from django.urls import reverse
 from django.utils import translation
 
 from consortium.kernel import mail
+from consortium.kernel.formats import instant_text
 from consortium.kernel.language import bilingual
 from consortium.kernel.outbox import receiver
 from consortium.models import AuditEvent
-from members.models import AccessRequest, Agreement, Application, Seat, User
+from members.models import AccessRequest, Agreement, Application, Institution, OwnershipOffer, Seat, User
 from members.nominees import Nominee, account_of, nominees_of
 from members.permissions import Permission
 from members.queries import owners_of, role_words, staff_with
@@ -195,4 +196,52 @@ def mail_seat(event: AuditEvent) -> None:
         seat.institution.slug,
         institution=seat.institution,
         role=role,
+    )
+
+
+@receiver("members.mail_review_due")
+def mail_review_due(event: AuditEvent) -> None:
+    """Ask the owners to say of each seat that is due whether it is still needed."""
+    institution = Institution.objects.get(pk=UUID(event.object_id))
+    people = owners_of(institution.pk)
+    count = int(event.after["seats"])
+    _send(event, people, "members_review_due", "people", institution.slug, institution=institution, count=count)
+
+
+@receiver("members.mail_ownership_offered")
+def mail_ownership_offered(event: AuditEvent) -> None:
+    """Tell the successor that the ownership waits for an answer."""
+    row = _offer(event)
+    _send(
+        event,
+        [row.offered_to],
+        "members_ownership_offered",
+        "ownership_offer",
+        row.institution.slug,
+        row.pk,
+        institution=row.institution,
+        giver=row.offered_by,
+        until=instant_text(row.expires_at, row.institution.zone, language=row.offered_to.language),
+    )
+
+
+@receiver("members.mail_ownership_decided")
+def mail_ownership_decided(event: AuditEvent) -> None:
+    """Tell both sides who is the owner now."""
+    row = _offer(event)
+    _send(
+        event,
+        [row.offered_by, row.offered_to],
+        "members_ownership_decided",
+        "institution",
+        row.institution.slug,
+        institution=row.institution,
+        successor=row.offered_to,
+        accepted=row.status == "accepted",
+    )
+
+
+def _offer(event: AuditEvent) -> OwnershipOffer:
+    return OwnershipOffer.objects.select_related("institution", "offered_by", "offered_to").get(
+        pk=UUID(event.object_id)
     )

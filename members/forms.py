@@ -9,7 +9,6 @@ from django.utils.translation import gettext_lazy as _
 
 from consortium.kernel.errors import PortalError
 from members.permissions import Permission
-from members.roles import Role
 
 LONG = 5_000
 
@@ -45,24 +44,6 @@ class SignForm(forms.Form):
     )
     language = forms.CharField(widget=forms.HiddenInput, max_length=2)
     seen = forms.CharField(widget=forms.HiddenInput, max_length=64)
-
-
-class SeatForm(forms.Form):
-    """Who gets which role."""
-
-    email = forms.EmailField(
-        label=_("E-mail address"), help_text=_("The person must have an account here, with this address confirmed.")
-    )
-    role = forms.ChoiceField(
-        label=_("Role"),
-        widget=forms.RadioSelect,
-        choices=[
-            (Role.OWNER.value, _("Owner: everything, people and signatures too")),
-            (Role.FINANCE.value, _("Finance: costs and invoices")),
-            (Role.TECHNICAL.value, _("Technical: hubs, use and tokens")),
-            (Role.VIEWER.value, _("Viewer: hubs only")),
-        ],
-    )
 
 
 class TokenForm(forms.Form):

@@ -1,4 +1,4 @@
-"""Whether a second factor stands behind a session: the portal's own, or one that the identity provider asked for."""
+"""Second factors: which ones count, and whether one stands behind a session."""
 
 from typing import Any, Final
 
@@ -7,6 +7,8 @@ from django.http import HttpRequest
 
 from members.models import User
 
+# allauth asks for one of these at each sign-in of whoever has set one up. Recovery codes alone are none.
+FACTORS: Final = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 FROM_SIGN_ON: Final = "sign_on_mfa"
 
 
@@ -16,10 +18,10 @@ def note_sign_on_factor(request: HttpRequest, *, present: bool) -> None:
 
 
 def second_factor_present(request: Any) -> bool:
-    """Whether the person has a second factor here, or signed on with one in this session."""
+    """Tell whether the signed-in person has an authenticator app or a passkey, or signed on with a second factor."""
     user = request.user
     if not isinstance(user, User):
         return False
     if request.session.get(FROM_SIGN_ON):
         return True
-    return bool(Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists())
+    return bool(Authenticator.objects.filter(user=user, type__in=FACTORS).exists())

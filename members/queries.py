@@ -10,9 +10,21 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from consortium.kernel.language import bilingual
-from members.models import Agreement, AgreementEvent, Application, Institution, Membership, Seat, Signature, User
+from members.mfa import FACTORS
+from members.models import (
+    Agreement,
+    AgreementEvent,
+    Application,
+    Institution,
+    Invitation,
+    Membership,
+    OwnershipOffer,
+    Seat,
+    Signature,
+    User,
+)
 from members.permissions import MFA_ROLES, STAFF_ROLES, Permission
-from members.roles import Role
+from members.roles import REVIEW_AFTER, Role
 from members.states import AGREEMENT, APPLICATION
 
 
@@ -39,13 +51,15 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """A seat on the people page, with the second factor of the person and whether the role needs one."""
+    """A seat on the people page: how it came to be, the person's second factor, when its review is due."""
 
     seat: Seat
     role: str
+    source: str
     has_mfa: bool
     needs_mfa: bool
     is_me: bool
+    review_due: datetime
 
 
 TONES = {
@@ -180,12 +194,23 @@ def _signed(application: Application) -> list[Event]:
     return [Event(at=row.at, title=names[row.side], actor=row.name, tone="success") for row in signatures]
 
 
+def source_words(source: str) -> str:
+    """How a seat came to be, as people read it."""
+    return {
+        "application": _("Applied for membership"),
+        "owner": _("Given by an owner"),
+        "invitation": _("Invited"),
+        "ownership": _("Took over"),
+        "sign_on": _("Joined by sign-on"),
+    }.get(source, source)
+
+
 def people_at(institution: Institution, *, me: User) -> list[Person]:
     """The seats that have not ended, owners first. Needs a scope that sees the institution."""
     seats = list(
         Seat.objects.filter(institution=institution, ended_at=None)
         .select_related("user")
-        .annotate(has_mfa=Exists(Authenticator.objects.filter(user=OuterRef("user_id"), type=Authenticator.Type.TOTP)))
+        .annotate(has_mfa=Exists(Authenticator.objects.filter(user=OuterRef("user_id"), type__in=FACTORS)))
     )
     order = {role: index for index, role in enumerate(Role.values)}
     seats.sort(key=lambda seat: (order[seat.role], str(seat.user).casefold()))
@@ -193,12 +218,38 @@ def people_at(institution: Institution, *, me: User) -> list[Person]:
         Person(
             seat=seat,
             role=role_words(seat.role),
+            source=source_words(seat.source),
             has_mfa=bool(seat.has_mfa),
             needs_mfa=seat.role in MFA_ROLES,
             is_me=seat.user_id == me.pk,
+            review_due=(seat.reviewed_at or seat.created_at) + REVIEW_AFTER,
         )
         for seat in seats
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invited:
+    """An invitation on the people page; `is_expired` when its link is good no more."""
+
+    row: Invitation
+    role: str
+    is_expired: bool
+
+
+def invitations_of(institution: Institution, *, at: datetime) -> list[Invited]:
+    """The invitations that nobody has accepted or withdrawn, the newest first; expired ones too."""
+    rows = Invitation.objects.filter(institution=institution, status="open").select_related("invited_by")
+    return [
+        Invited(row=row, role=role_words(row.role), is_expired=row.expires_at <= at)
+        for row in rows.order_by("-created_at")
+    ]
+
+
+def ownership_offers_of(institution: Institution) -> "QuerySet[OwnershipOffer]":
+    """The offers of ownership that wait for an answer."""
+    rows = OwnershipOffer.objects.filter(institution=institution, status="offered")
+    return rows.select_related("institution", "offered_by", "offered_to")
 
 
 def owners_of(institution_id: UUID) -> list[User]:

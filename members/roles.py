@@ -1,6 +1,12 @@
 """Roles as words; what each may do is in members/permissions.py."""
 
+from datetime import timedelta
+from typing import Final
+
 from django.db import models
+
+# Each year an owner says of every seat that it is still needed, or ends it.
+REVIEW_AFTER: Final = timedelta(days=365)
 
 
 class Role(models.TextChoices):

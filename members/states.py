@@ -1,4 +1,4 @@
-"""The state machines of joining: application, membership, agreement."""
+"""The state machines of joining: application, membership, agreement, invitation, offer of ownership."""
 
 from consortium.kernel.states import Machine, State
 
@@ -114,5 +114,40 @@ DILIGENCE = Machine(
     (
         State("current", "reviewer", "Keep it up to date.", "Tenez-le à jour.", ("retired",)),
         State("retired", "nobody", "Nothing: nobody sees it.", "Rien : personne ne le voit.", ("current",)),
+    ),
+)
+
+INVITATION = Machine(
+    "members.Invitation.status",
+    "members_invitation",
+    "status",
+    (
+        State(
+            "open",
+            "invitee",
+            "Open the link in the mail and accept.",
+            "Ouvrez le lien du courriel et acceptez.",
+            ("accepted", "revoked"),
+        ),
+        State("accepted", "nobody", "Nothing: the person is in.", "Rien : la personne est des vôtres."),
+        State("revoked", "nobody", "Invite again if it was an error.", "Invitez de nouveau si c'était une erreur."),
+    ),
+)
+
+OWNERSHIP_OFFER = Machine(
+    "members.OwnershipOffer.status",
+    "members_ownershipoffer",
+    "status",
+    (
+        State(
+            "offered",
+            "successor",
+            "Accept or decline the ownership.",
+            "Acceptez ou refusez la propriété.",
+            ("accepted", "declined", "withdrawn"),
+        ),
+        State("accepted", "nobody", "Nothing: it has passed on.", "Rien : elle est transmise."),
+        State("declined", "owner", "Offer it to somebody else.", "Offrez-la à quelqu'un d'autre."),
+        State("withdrawn", "owner", "You may offer it again.", "Vous pouvez l'offrir de nouveau."),
     ),
 )

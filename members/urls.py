@@ -3,7 +3,18 @@
 from django.urls import URLPattern, URLResolver, path
 
 from members.agreement_urls import agreement_patterns
-from members.views import application, applying, diligence, domains, institution, sign_on, sign_on_flow
+from members.views import (
+    account,
+    application,
+    applying,
+    diligence,
+    domains,
+    institution,
+    invitation,
+    people,
+    sign_on,
+    sign_on_flow,
+)
 
 page_patterns: list[URLPattern | URLResolver] = [
     path("apply/", applying.apply, name="apply"),
@@ -23,8 +34,18 @@ page_patterns: list[URLPattern | URLResolver] = [
     path("due-diligence/all.zip", diligence.pack_zip, name="due_diligence_zip"),
     path("due-diligence/<uuid:pk>/<str:language>/", diligence.pack_file, name="due_diligence_file"),
     *agreement_patterns,
-    path("i/<slug:slug>/people/", institution.people, name="people"),
-    path("i/<slug:slug>/people/<uuid:pk>/end/", institution.seat_end, name="seat_end"),
+    path("i/<slug:slug>/people/", people.people, name="people"),
+    path("i/<slug:slug>/people/ownership/", people.ownership_pass, name="ownership_pass"),
+    path("i/<slug:slug>/people/ownership/<uuid:pk>/", people.ownership_offer, name="ownership_offer"),
+    path("i/<slug:slug>/people/invitations/<uuid:pk>/again/", people.invite_again, name="invite_again"),
+    path("i/<slug:slug>/people/invitations/<uuid:pk>/withdraw/", people.invite_withdraw, name="invite_withdraw"),
+    path("i/<slug:slug>/people/<uuid:pk>/", people.seat, name="seat"),
+    path("i/<slug:slug>/people/<uuid:pk>/confirm/", people.seat_confirm, name="seat_confirm"),
+    path("i/<slug:slug>/people/<uuid:pk>/end/", people.seat_end, name="seat_end"),
+    path("invitations/", invitation.invitation_waiting, name="invitation_waiting"),
+    path("invitations/<str:token>/", invitation.invitation, name="invitation"),
+    path("accounts/profile/", account.profile, name="account_profile"),
+    path("accounts/sessions/", account.sessions, name="account_sessions"),
     path("i/<slug:slug>/tokens/", institution.tokens, name="tokens"),
     path("i/<slug:slug>/tokens/<uuid:pk>/revoke/", institution.token_revoke, name="token_revoke"),
     path("i/<slug:slug>/domains/", domains.domains, name="domains"),

@@ -23,6 +23,7 @@ from members.admin import AgreementAdmin
 from members.diligence import overdue_documents
 from members.models import Agreement, Application
 from members.permissions import Permission, staff_permissions
+from members.upkeep import seats_due
 from provisioning.models import Hub
 
 site: Any = admin.site
@@ -46,6 +47,11 @@ site.waiting = (
         _("Agreements to countersign"),
         lambda: Agreement.objects.filter(status="signed").count(),
         lambda: reverse("admin:members_agreement_changelist") + "?status__exact=signed",
+    ),
+    Waiting(
+        _("Seats whose yearly review is overdue"),
+        lambda: seats_due(at=now()).count(),
+        lambda: reverse("admin:members_seat_changelist") + "?review=due",
     ),
     Waiting(
         _("Hubs to approve or mend"),

@@ -84,8 +84,10 @@ def page(request: HttpRequest) -> dict[str, Any]:
     links = []
     if request.user.is_authenticated:
         links += [
+            Link(_("Name and language"), reverse("account_profile")),
             Link(_("Second factor"), reverse("mfa_index")),
             Link(_("University accounts"), reverse("sign_on_identities")),
+            Link(_("Where you are signed in"), reverse("account_sessions")),
             Link(_("Password"), reverse("account_change_password")),
         ]
     if getattr(request.user, "is_staff", False):

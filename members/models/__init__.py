@@ -13,6 +13,7 @@ from members.models.applications import AccessRequest, Application, ApplicationN
 from members.models.diligence import DiligenceDocument, DiligenceVersion
 from members.models.domains import Domain
 from members.models.institutions import Institution, MemberKey, Membership, Seat
+from members.models.invitations import Invitation, OwnershipOffer
 from members.models.issuers import BankDetails, Issuer, TaxRegistration
 from members.models.people import ApiToken, StaffSeat, User
 from members.models.sign_on import SignOn, SignOnTest, UsedAssertion
@@ -31,9 +32,11 @@ __all__ = [
     "DiligenceVersion",
     "Domain",
     "Institution",
+    "Invitation",
     "Issuer",
     "MemberKey",
     "Membership",
+    "OwnershipOffer",
     "Seat",
     "SignOn",
     "SignOnTest",

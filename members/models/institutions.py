@@ -65,6 +65,9 @@ class Seat(Row):
     source = models.CharField(max_length=20, default="application")
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
+    # When an owner last said that the person still needs it, and when the owners were last asked to.
+    reviewed_at = models.DateTimeField(null=True, blank=True)
+    reminded_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [

@@ -69,6 +69,11 @@ class StaffSeat(Row):
     def __str__(self) -> str:
         return f"{self.user} ({self.role})"
 
+    @property
+    def status(self) -> str:
+        """ "live" or "ended"."""
+        return "live" if self.ended_at is None else "ended"
+
 
 class ApiToken(Row):
     """A program's key to one institution: hashed, shown once, with listed permissions and an end."""

@@ -12,6 +12,7 @@ from django.db import close_old_connections
 from billing.payments import process_pending
 from consortium.kernel import jobs, mail, outbox
 from consortium.kernel.clock import now
+from members.upkeep import want_upkeep
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,7 @@ class Command(BaseCommand):
             lambda at: process_pending(at=at),
             lambda at: outbox.deliver_due(at=at),
             lambda at: mail.send_due(at=at),
+            lambda at: want_upkeep(at=at),
         ]
         while not stop.wait(PAUSE):
             close_old_connections()

@@ -22,6 +22,7 @@ from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
 from consortium.kernel.periods import Month, local_date
 from consortium.kernel.tenancy import Scope, consortium_scope, institution_scope
+from consortium.management.demo.colleagues import tell_people
 from consortium.management.demo.foundation import GIB
 from consortium.management.demo.history import CONSENT_TITLE, address_of, apply_for, write_bill
 from consortium.models import Document, Job
@@ -105,6 +106,7 @@ class Story:
                 user = self.people[role.value]
                 if not Seat.objects.filter(institution=self.newcomer, user=user, ended_at=None).exists():
                     add_seat(institution=self.newcomer, user=user, role=role, by=self.people["owner"], at=now())
+            tell_people(institution=self.newcomer, owner=self.people["owner"], at=now())
             return agreement
 
     def _agreement(self) -> Agreement:

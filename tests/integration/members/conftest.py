@@ -35,3 +35,9 @@ def oidc(keys: tuple[str, str], settings: Any) -> Iterator[OidcIdp]:
         idp.claims = {"sub": "ana-17", "email": "ana@cedar.example", "name": "Ana Lima"}
         idp.claims |= {"eduperson_scoped_affiliation": ["staff@cedar.example"]}
         yield idp
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Any) -> None:
+    """Hashing a password well takes a tenth of a second; what is tested here is not the hash."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -6,8 +6,18 @@ import pytest
 from allauth.account.models import EmailAddress
 
 from consortium.kernel.errors import Forbidden, Invalid
-from members.models import Seat
-from members.people import LastOwner, PersonUnknown, SeatTaken, add_seat, end_seat, person_by_email
+from members.models import Seat, User
+from members.people import (
+    LastOwner,
+    PersonUnknown,
+    SeatEnded,
+    SeatTaken,
+    add_seat,
+    change_role,
+    close_account,
+    end_seat,
+    person_by_email,
+)
 from members.queries import people_at
 from members.roles import Role
 from tests.cast import Cast
@@ -74,3 +84,38 @@ def test_only_a_confirmed_address_names_a_person(cast: Cast) -> None:
     cast.stranger.save()
     with pytest.raises(PersonUnknown):
         person_by_email("stranger@people.example")
+
+
+def test_another_role_is_a_new_seat_and_the_old_one_stays_in_the_record(cast: Cast, at: datetime) -> None:
+    old = seat_of(cast, "viewer")
+    new = change_role(old, role=Role.FINANCE, by=cast.owner, at=at)
+    assert old.ended_at == at
+    assert (new.user, new.role, new.source, new.ended_at) == (cast.viewer, "finance", old.source, None)
+    with pytest.raises(SeatTaken):
+        change_role(new, role=Role.FINANCE, by=cast.owner, at=at)
+    with pytest.raises(SeatEnded):
+        change_role(old, role=Role.TECHNICAL, by=cast.owner, at=at)
+
+
+def test_the_last_owner_is_not_demoted(cast: Cast, at: datetime) -> None:
+    with pytest.raises(LastOwner):
+        change_role(seat_of(cast, "owner"), role=Role.VIEWER, by=cast.owner, at=at)
+    add_seat(institution=cast.university, user=cast.technical, role=Role.OWNER, by=cast.owner, at=at)
+    change_role(seat_of(cast, "owner"), role=Role.VIEWER, by=cast.technical, at=at)
+    with pytest.raises(Forbidden):
+        change_role(seat_of(cast, "viewer"), role=Role.OWNER, by=cast.owner, at=at)  # is no owner any more
+
+
+@pytest.mark.parametrize("name", ["finance", "technical", "viewer", "outsider", "stranger", "staff"])
+def test_nobody_but_an_owner_changes_roles_even_their_own(cast: Cast, at: datetime, name: str) -> None:
+    with pytest.raises(Forbidden):
+        change_role(seat_of(cast, "viewer"), role=Role.OWNER, by=cast.person(name), at=at)
+
+
+def test_only_a_superuser_closes_accounts(cast: Cast, at: datetime) -> None:
+    for name in ("owner", "staff", "viewer"):
+        with pytest.raises(Forbidden):
+            close_account(cast.viewer, by=cast.person(name), at=at)
+    close_account(cast.viewer, by=User.objects.create_superuser("root@people.example"), at=at)
+    cast.viewer.refresh_from_db()
+    assert not cast.viewer.is_active

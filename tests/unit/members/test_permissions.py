@@ -1,11 +1,15 @@
 """The truth table of permissions: every permission, every person of the cast, their own and another university."""
 
+from contextlib import nullcontext
+from itertools import product
+
 import pytest
 
 from consortium.kernel.audit import System
 from consortium.kernel.errors import Forbidden
 from members.models import Seat, StaffSeat
-from members.permissions import Permission, check_at, check_staff, permissions_at, staff_permissions
+from members.permissions import ROLES, Permission, check_at, check_staff, permissions_at, staff_permissions
+from members.roles import Role, StaffRole
 from tests.cast import Cast
 
 P = Permission
@@ -64,6 +68,36 @@ def test_a_staff_permission_needs_its_staff_role(cast: Cast, permission: P, role
 
 
 @pytest.mark.usefixtures("scope")
+@pytest.mark.parametrize("role", StaffRole.values)
+def test_each_staff_role_holds_exactly_its_permissions_and_none_at_an_institution(cast: Cast, role: str) -> None:
+    StaffSeat.objects.filter(user=cast.staff).exclude(role=role).delete()
+    assert staff_permissions(cast.staff) == {permission for permission, holder in STAFF.items() if holder == role}
+    for institution in (cast.university, cast.other_university):
+        assert permissions_at(cast.staff, institution.pk) == frozenset()
+
+
+@pytest.mark.usefixtures("scope")
+@pytest.mark.parametrize("permission", list(P))
+def test_the_check_refuses_exactly_whom_the_table_leaves_out(cast: Cast, permission: P) -> None:
+    homes = dict.fromkeys(("owner", "finance", "technical", "viewer"), cast.university)
+    homes["outsider"] = cast.other_university
+    holders = set(TRUTH.get(permission, "").split())
+    for name, place in product(PEOPLE, (cast.university, cast.other_university)):
+        role = "owner" if name == "outsider" else name
+        may = homes.get(name) == place and role in holders
+        with nullcontext() if may else pytest.raises(Forbidden):
+            check_at(cast.person(name), permission, place.pk)
+        with nullcontext() if name == "staff" and permission in STAFF else pytest.raises(Forbidden):
+            check_staff(cast.person(name), permission)
+
+
+def test_who_joins_as_a_viewer_sees_no_invoices_people_or_data_about_users() -> None:
+    hidden = {P.VIEW_COSTS, P.VIEW_INVOICES, P.VIEW_PEOPLE, P.VIEW_USAGE, P.MANAGE_PEOPLE, P.MANAGE_TOKENS}
+    assert not ROLES[Role.VIEWER] & hidden
+    assert ROLES[Role.VIEWER] == {P.VIEW_INSTITUTION, P.VIEW_HUBS}
+
+
+@pytest.mark.usefixtures("scope")
 def test_a_staff_seat_alone_makes_nobody_staff(cast: Cast) -> None:
     StaffSeat.objects.create(user=cast.owner, role="reviewer")
     assert staff_permissions(cast.owner) == frozenset()
@@ -80,9 +114,9 @@ def test_a_person_who_is_disabled_may_nothing(cast: Cast) -> None:
 
 @pytest.mark.usefixtures("scope")
 def test_an_ended_seat_gives_nothing(cast: Cast, at: object) -> None:
-    Seat.objects.filter(user=cast.owner).update(ended_at=at)
+    Seat.objects.filter(user=cast.viewer).update(ended_at=at)
     with pytest.raises(Forbidden):
-        check_at(cast.owner, P.VIEW_INSTITUTION, cast.university.pk)
+        check_at(cast.viewer, P.VIEW_INSTITUTION, cast.university.pk)
 
 
 def test_a_program_of_ours_may_and_nobody_without_a_scope_may(cast: Cast) -> None:
