@@ -36,6 +36,7 @@ SAMPLE_INTERVAL_SECONDS = _read.read(
 HUB_PYTHON = _read.read(
     Path, "HUB_PYTHON", default=BASE_DIR / ".venv-hub/bin/python", why="the interpreter of the local hubs"
 )
+HELM = _read.read(Path, "HELM", default=BASE_DIR / ".tools/helm", why="the helm that installs hubs on clusters")
 STRIPE_API_KEY = _read.read(str, "STRIPE_API_KEY", why="the secret key of the Stripe account")
 STRIPE_WEBHOOK_SECRET = _read.read(str, "STRIPE_WEBHOOK_SECRET", why="verifies Stripe's webhooks")
 STRIPE_API_BASE = _read.read(

@@ -13,9 +13,13 @@ from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
 from members.permissions import Permission
 from members.staff_admin import Act, ActingAdmin, StaffAdmin, held_by
-from provisioning.models import Cluster, Environment, Hub, HubDay, HubRevision
+from provisioning.admin_clusters import ClusterAdmin
+from provisioning.admin_drift import DRIFT_ACTS, ShowsDrift
+from provisioning.models import Environment, Hub, HubDay, HubRevision
 from provisioning.queries import health_of
 from provisioning.requests import approve_hub, decline_hub, retry_hub
+
+__all__ = ["ClusterAdmin", "EnvironmentAdmin", "HubAdmin", "HubDayAdmin"]
 
 
 class DeclineForm(forms.Form):
@@ -57,7 +61,7 @@ class RevisionInline(admin.TabularInline):  # type: ignore[type-arg] # generic t
 
 
 @admin.register(Hub)
-class HubAdmin(ActingAdmin):
+class HubAdmin(ShowsDrift, ActingAdmin):
     """Every hub with its health and whether it is behind its newest revision."""
 
     list_display = ("slug", "institution", "cluster", "status", "health", "drift", "version", "requested_at")
@@ -98,7 +102,9 @@ class HubAdmin(ActingAdmin):
             states=("failed", "provisioning", "updating"),
             permission=Permission.OPERATE_HUBS,
         ),
+        *DRIFT_ACTS,
     )
+    readonly_fields = ("last_comparison",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Hub]:
         """Bring the hash of the newest revision along, so that the list costs one query."""
@@ -142,15 +148,6 @@ class HubAdmin(ActingAdmin):
                 self.message_user(request, f"{hub.slug}: {refused.message}", messages.WARNING)
             else:
                 self.message_user(request, done % {"hub": hub.slug}, messages.SUCCESS)
-
-
-@admin.register(Cluster)
-class ClusterAdmin(StaffAdmin):
-    """Where hubs run."""
-
-    editor = Permission.OPERATE_HUBS
-    list_display = ("slug", "name", "driver", "provider", "region", "capacity", "retired_at")
-    list_filter = ("driver", ("retired_at", admin.EmptyFieldListFilter))
 
 
 @admin.register(Environment)

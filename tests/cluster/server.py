@@ -64,6 +64,7 @@ class ClusterServer:
         self.store = Store()
         self.faults: list[Fault] = []
         self.calls: list[Call] = []
+        self.forbidden: set[str] = set()  # such as "delete namespaces"
         handler = type("Handler", (_Handler,), {"cluster": self})
         self._http = _Server(("127.0.0.1", 0), handler)
         self._http.socket = server_context().wrap_socket(
@@ -174,6 +175,10 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _handled(self, call: Call, query: dict[str, str], raw: bytes) -> tuple[Json | bytes, int]:
+        if call.path.endswith("/selfsubjectaccessreviews"):
+            asked = json.loads(raw)["spec"]["resourceAttributes"]
+            allowed = f"{asked['verb']} {asked['resource']}" not in self.cluster.forbidden
+            return {"status": {"allowed": allowed}}, 201
         if (found := discovery.answer(call.path, VERSION)) is not None:
             return found, 200
         key = _key(call.path)

@@ -1,7 +1,6 @@
 """How to reach a cluster and prove who we are: read from a kubeconfig, never written where others could read it."""
 
 import base64
-import binascii
 import json
 import os
 import ssl
@@ -55,6 +54,10 @@ class ClusterAccess(BaseModel):
             raise KubeconfigError("the server must be an https:// address")
         if not (found.token.get_secret_value() or (found.client_certificate and found.client_key.get_secret_value())):
             raise KubeconfigError("its user has neither a token nor a client certificate with its key")
+        try:
+            found.tls()
+        except (ssl.SSLError, OSError):
+            raise KubeconfigError("its certificates or its key cannot be read") from None
         return found
 
     def secret_json(self) -> bytes:
@@ -141,7 +144,7 @@ def _refuse_foreign(cluster: dict[str, Any], user: dict[str, Any]) -> None:
 def _decoded(part: dict[str, Any], name: str) -> str:
     try:
         return base64.b64decode(str(part.get(name, "")), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise KubeconfigError(f"{name} is not base64") from None
 
 

@@ -72,6 +72,11 @@ class ClusterApi:
         items: list[Json] = [] if answer is None else answer.json().get("items", [])
         return items
 
+    def ask(self, path: str, body: Json) -> Json:
+        """The answer to a question that is put as an object and changes nothing, such as an access review."""
+        answer = self._send("POST", path, body=body)
+        return {} if answer is None else dict(answer.json())
+
     def create(self, path: str, body: Json) -> bool:
         """Makes the object; false when it is there already."""
         return self._send("POST", path, body=body, conflict_is_answer=True) is not None

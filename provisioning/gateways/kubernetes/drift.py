@@ -17,6 +17,7 @@ from provisioning.specs import Values
 
 _MISSING = "(missing)"
 _HIDDEN = "•••"
+_NAMES_OF_PEOPLE = ("_users", "_groups")
 _UNSTABLE = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink")
 # Kinds that Helm's manifests use; any other is looked up by the rule that plurals end in s.
 _PLURALS = {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies", "PriorityClass": "priorityclasses"}
@@ -24,7 +25,7 @@ _CLUSTER_WIDE = frozenset({"ClusterRole", "ClusterRoleBinding", "PriorityClass",
 
 
 def value_differences(wanted: Values, found: Values) -> list[Difference]:
-    """Where the release was made from other values than the specification's."""
+    """Where the release was made from other values than the specification's; names of people are dots."""
     return list(_compare("values", _plain(wanted), _plain(found)))
 
 
@@ -78,7 +79,8 @@ def _compare(path: str, wanted: Any, found: Any, *, hidden: bool = False) -> Ite
         for key in sorted(wanted.keys() | found.keys()):
             yield from _compare(f"{path}.{key}", wanted.get(key), found.get(key), hidden=hidden)
     elif wanted != found:
-        yield Difference(path=path, wanted=_shown(wanted, hidden=hidden), found=_shown(found, hidden=hidden))
+        secret = hidden or path.endswith(_NAMES_OF_PEOPLE)
+        yield Difference(path=path, wanted=_shown(wanted, hidden=secret), found=_shown(found, hidden=secret))
 
 
 def _shown(value: Any, *, hidden: bool) -> str:
