@@ -43,6 +43,7 @@ SIGNING_KEY = _read.read(str, "SIGNING_KEY", why="signs agreements: a private ke
 SIGNING_CERTIFICATE = _read.read(
     str, "SIGNING_CERTIFICATE", why="belongs to SIGNING_KEY: a certificate, or a chain, as PEM or the path of its file"
 )
+HELM = _read.read(Path, "HELM", default=BASE_DIR / ".tools/helm", why="the helm that installs hubs on clusters")
 STRIPE_API_KEY = _read.read(str, "STRIPE_API_KEY", why="the secret key of the Stripe account")
 STRIPE_WEBHOOK_SECRET = _read.read(str, "STRIPE_WEBHOOK_SECRET", why="verifies Stripe's webhooks")
 STRIPE_API_BASE = _read.read(

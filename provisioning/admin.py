@@ -14,10 +14,13 @@ from consortium.kernel.errors import PortalError
 from members.permissions import Permission
 from members.staff_admin import Act, ActingAdmin, StaffAdmin, held_by
 from provisioning import admin_service
+from provisioning.admin_clusters import ClusterAdmin
 from provisioning.admin_life import LIFE_ACTS
-from provisioning.models import Cluster, Environment, Hub, HubDay, HubRevision
+from provisioning.models import Environment, Hub, HubDay, HubRevision
 from provisioning.queries import health_of
 from provisioning.requests import approve_hub, decline_hub, retry_hub
+
+__all__ = ["ClusterAdmin", "EnvironmentAdmin", "HubAdmin", "HubDayAdmin"]
 
 
 class DeclineForm(forms.Form):
@@ -145,15 +148,6 @@ class HubAdmin(ActingAdmin):
                 self.message_user(request, f"{hub.slug}: {refused.message}", messages.WARNING)
             else:
                 self.message_user(request, done % {"hub": hub.slug}, messages.SUCCESS)
-
-
-@admin.register(Cluster)
-class ClusterAdmin(StaffAdmin):
-    """Where hubs run."""
-
-    editor = Permission.OPERATE_HUBS
-    list_display = ("slug", "name", "driver", "provider", "region", "capacity", "retired_at")
-    list_filter = ("driver", ("retired_at", admin.EmptyFieldListFilter))
 
 
 @admin.register(Environment)

@@ -10,4 +10,4 @@ class ProvisioningConfig(AppConfig):
 
     def ready(self) -> None:
         """Let the outbox know this app's mails, and the workers its jobs."""
-        from provisioning import emails, reconcile, transitions  # noqa: F401, PLC0415 - models are ready only now
+        from provisioning import cluster_checks, emails, reconcile, transitions  # noqa: F401, PLC0415 - models are ready only now

@@ -20,16 +20,18 @@ from provisioning.drivers import driver_for, target_of
 from provisioning.gateways.base import Difference, GatewayError
 from provisioning.models import Hub
 from provisioning.requests import NothingToRetry, spec_of, write_next_revision
+from provisioning.states import HUB
 
 log = structlog.get_logger(__name__)
 
 MOST_SHOWN = 50
+SETTLED = ("running", "degraded")
 
 
 def look_for_drift(*, at: datetime) -> int:
     """Will compare every hub that is settled with its spec, and write what differs; returns how many differ."""
     with consortium_scope(Scope.JOB):
-        settled = Hub.objects.filter(status__in=["running", "degraded"]).select_related("cluster").order_by("pk")
+        settled = Hub.objects.filter(status__in=SETTLED).select_related("cluster").order_by("pk")
         hubs = [hub for hub in settled if hub.observed_generation == hub.generation]
     return sum(bool(check_drift(hub, at=at)) for hub in hubs)
 
@@ -47,19 +49,31 @@ def check_drift(hub: Hub, *, at: datetime) -> list[Difference]:
         log.warning("drift.not_seen", hub=hub.slug, error=error.message)
         return []
     shown = [{"path": each.path, "wanted": each.wanted, "found": each.found} for each in found[:MOST_SHOWN]]
-    with consortium_scope(Scope.JOB):
-        kept = Hub.objects.filter(pk=hub.pk, generation=hub.generation)
-        if kept.update(drift=shown, drift_seen_at=at) and bool(shown) != bool(hub.drift):
-            audit.record(
-                "provisioning.drift_found" if shown else "provisioning.drift_gone",
-                hub,
-                by=audit.System("provisioning"),
-                at=at,
-                institution_id=hub.institution_id,
-                after={"differences": len(found)},
-            )
+    _note(hub, shown, at=at)
     hub.drift, hub.drift_seen_at = shown, at
     return found
+
+
+def _note(hub: Hub, shown: list[dict[str, str]], *, at: datetime) -> None:
+    """Write what differs, and move the hub: degraded while it differs, running when it is equal."""
+    with consortium_scope(Scope.JOB):
+        row = Hub.objects.select_for_update().get(pk=hub.pk)
+        if row.generation != hub.generation:
+            return  # it was revised meanwhile: this compared it with what it was
+        was, to = row.status, "degraded" if shown else "running"
+        Hub.objects.filter(pk=hub.pk).update(drift=shown, drift_seen_at=at)
+        if was in SETTLED and HUB.allows(was, to):
+            HUB.move(row, to)
+        if bool(shown) != bool(row.drift):
+            audit.record(
+                "provisioning.drift_found" if shown else "provisioning.drift_gone",
+                row,
+                by=audit.System("provisioning"),
+                at=at,
+                institution_id=row.institution_id,
+                before={"status": was},
+                after={"status": row.status, "differences": len(shown)},
+            )
 
 
 @transaction.atomic

@@ -1,11 +1,13 @@
 """Which driver runs a cluster's hubs, and whether its place is ready to take work."""
 
+import os
 from pathlib import Path
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
 from consortium.kernel.errors import PortalError
+from provisioning.clusters import kubernetes_driver
 from provisioning.gateways.base import HubDriver, HubTarget
 from provisioning.gateways.local.driver import LocalDriver
 from provisioning.gateways.local.files import is_supervised
@@ -22,9 +24,11 @@ class DriverMissing(PortalError):
 
 
 def driver_for(cluster: Cluster) -> HubDriver:
-    """Will return the driver of the cluster's hubs. Raises DriverMissing."""
+    """Will return the driver of the cluster's hubs. Raises DriverMissing, NoCredentials, ClusterIncomplete."""
     if cluster.driver == "local":
         return local_driver()
+    if cluster.driver == "kubernetes":
+        return kubernetes_driver(cluster)
     raise DriverMissing(
         _("The cluster %(name)s is of the kind %(kind)s, which this portal cannot drive yet. Choose another cluster.")
         % {"name": cluster.name, "kind": cluster.driver}
@@ -48,6 +52,8 @@ def why_not_ready(cluster: Cluster) -> str:
             "The hub supervisor is not running, so no local hub can start. "
             "Start it (./portal demo does); the work goes on by itself."
         )
+    if cluster.driver == "kubernetes" and not os.access(settings.HELM, os.X_OK):
+        return _("There is no helm at %(path)s. ./portal fetches it; or set HELM to yours.") % {"path": settings.HELM}
     return ""
 
 

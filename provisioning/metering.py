@@ -16,7 +16,7 @@ from consortium.kernel.errors import PortalError
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.keys import member_key
 from provisioning.drivers import driver_for, target_of
-from provisioning.gateways.base import CHECK_USER, GatewayError, ServerSample
+from provisioning.gateways.base import CHECK_USER, GatewayError, HubDriver, ServerSample
 from provisioning.models import Hub, Sample, SamplingRun
 from provisioning.pseudonyms import pseudonym
 from provisioning.rollups import metered_hubs, roll_day, roll_recent
@@ -44,7 +44,7 @@ def sample_hub(hub: Hub, *, at: datetime) -> SamplingRun:
     with consortium_scope(Scope.JOB):
         if seen := SamplingRun.objects.filter(hub=hub, at=at).first():
             return seen
-    return _write(hub, _look(hub), at=at)
+    return _write(hub, _look(hub, _driver_of(hub)), at=at)
 
 
 def sample_all(*, at: datetime) -> list[SamplingRun]:
@@ -53,14 +53,26 @@ def sample_all(*, at: datetime) -> list[SamplingRun]:
         hubs = list(metered_hubs())
     if not hubs:
         return []
+    # Threads only talk to hubs: the database, which has the keys of clusters, stays with this one.
+    drivers = {hub.cluster_id: _driver_of(hub) for hub in {hub.cluster_id: hub for hub in hubs}.values()}
     with ThreadPoolExecutor(max_workers=CONCURRENT_LOOKS, thread_name_prefix="meter") as pool:
-        looks = list(pool.map(_look, hubs))  # threads only talk to hubs: the database stays with this one
+        looks = list(pool.map(_look, hubs, [drivers[hub.cluster_id] for hub in hubs]))
     return [_write(hub, look, at=at) for hub, look in zip(hubs, looks, strict=True)]
 
 
-def _look(hub: Hub) -> _Look:
+def _driver_of(hub: Hub) -> HubDriver | _Look:
+    """The hub's driver, or the look that failed for want of one."""
     try:
-        servers = driver_for(hub.cluster).sample(target_of(hub))
+        return driver_for(hub.cluster)
+    except PortalError as error:
+        return _Look(error=error.message)
+
+
+def _look(hub: Hub, driver: HubDriver | _Look) -> _Look:
+    if isinstance(driver, _Look):
+        return driver
+    try:
+        servers = driver.sample(target_of(hub))
         return _Look(servers=[server for server in servers if server.user_name != CHECK_USER])
     except (GatewayError, PortalError) as error:
         return _Look(error=error.message)

@@ -6,7 +6,20 @@ from consortium.kernel.fields import Row
 from consortium.kernel.language import Bilingual
 from consortium.kernel.states import choices
 from members.models import Institution, User
+from provisioning.cluster_models import Cluster, ClusterCredential
 from provisioning.states import HUB
+
+__all__ = [
+    "Cluster",
+    "ClusterCredential",
+    "Environment",
+    "Hub",
+    "HubDay",
+    "HubDayUser",
+    "HubRevision",
+    "Sample",
+    "SamplingRun",
+]
 
 
 class Environment(Row):
@@ -29,27 +42,6 @@ class Environment(Row):
 
     def __str__(self) -> str:
         return self.name_en
-
-
-class Cluster(Row):
-    """Where hubs run. Clouds differ only in these data."""
-
-    slug = models.SlugField(max_length=40, unique=True)
-    name = models.CharField(max_length=100)
-    driver = models.CharField(max_length=20, choices=[("local", "local processes"), ("kubernetes", "Kubernetes")])
-    provider = models.CharField(max_length=40, blank=True)
-    region = models.CharField(max_length=60, blank=True)
-    capacity = models.PositiveIntegerField("hubs it can hold", default=20)
-    settings = models.JSONField(default=dict, blank=True)
-    retired_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(condition=models.Q(driver__in=["local", "kubernetes"]), name="cluster_driver")
-        ]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Hub(Row):

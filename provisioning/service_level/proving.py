@@ -35,34 +35,36 @@ class _Visit:
 def prove_all(*, at: datetime) -> list[WorkCheck]:
     """Will send the synthetic user to every hub that should run, some at a time, and write each visit by itself."""
     with consortium_scope(Scope.JOB):
-        hubs = [hub for hub in metered_hubs() if _provable(hub)]
+        provers = [(hub, prover) for hub in metered_hubs() if (prover := _prover(hub)) is not None]
+    hubs = [hub for hub, _ in provers]
     if not hubs:
         return []
+    # Threads only talk to hubs: the database, which has the keys of clusters, stays with this one.
     with ThreadPoolExecutor(max_workers=CONCURRENT_VISITS, thread_name_prefix="proof") as pool:
-        visits = list(pool.map(_visit, hubs))  # threads only talk to hubs: the database stays with this one
+        visits = list(pool.map(_visit, hubs, [prover for _, prover in provers]))
     return [_write(hub, visit, at=at) for hub, visit in zip(hubs, visits, strict=True)]
 
 
 def prove_hub(hub: Hub, *, at: datetime) -> WorkCheck | None:
     """Will send the synthetic user to one hub; None when its driver cannot prove anything."""
-    return _write(hub, _visit(hub), at=at) if _provable(hub) else None
+    prover = _prover(hub)
+    return _write(hub, _visit(hub, prover), at=at) if prover is not None else None
 
 
-def _provable(hub: Hub) -> bool:
+def _prover(hub: Hub) -> WorkProver | None:
     try:
-        return isinstance(driver_for(hub.cluster), WorkProver)
+        driver = driver_for(hub.cluster)
     except PortalError:
-        return False
+        return None
+    return driver if isinstance(driver, WorkProver) else None
 
 
-def _visit(hub: Hub) -> _Visit:
+def _visit(hub: Hub, prover: WorkProver) -> _Visit:
     steps: list[str] = []
     started = time.monotonic()
     error = ""
     try:
-        driver = driver_for(hub.cluster)
-        assert isinstance(driver, WorkProver)  # noqa: S101 - _provable said so
-        driver.prove(target_of(hub), lambda step, _message: steps.append(step))
+        prover.prove(target_of(hub), lambda step, _message: steps.append(step))
     except (GatewayError, PortalError) as failed:
         error = failed.message
     except Exception as failed:

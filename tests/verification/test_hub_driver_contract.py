@@ -1,6 +1,8 @@
-"""What every hub driver must do, proven on real JupyterHubs. Another driver joins by adding its site to MAKERS.
+"""What every hub driver must do. Another driver joins by adding its site to MAKERS.
 
-The tests of a class share one hub, in the order of the file, because a hub takes seconds to start.
+The local driver is proven on real JupyterHubs; the Kubernetes driver with the real Helm on a cluster in memory, and on
+any cluster that KUBECONFIG_TEST names (docs/how-to/use-a-cluster.md says how). The tests of a class share one hub, in
+the order of the file, because a hub takes seconds to start.
 """
 
 import hashlib
@@ -25,6 +27,8 @@ from provisioning.gateways.base import (
 )
 from provisioning.gateways.jupyterhub.student import SignInRefusedError, StudentSession
 from provisioning.specs import HubSpec, Size, spec_hash
+from tests.cluster.real import real_cluster_site
+from tests.cluster.site import kubernetes_site
 from tests.verification.local_hubs import FIRST, SPEC, local_site
 
 
@@ -42,7 +46,13 @@ class Site(Protocol):
 
 type SiteMaker = Callable[[Path], AbstractContextManager[Site]]
 
-MAKERS: dict[str, SiteMaker] = {"contract-local": local_site}
+MAKERS: dict[str, SiteMaker] = {
+    "contract-local": local_site,
+    "contract-kubernetes": kubernetes_site,
+    "contract-real_cluster": real_cluster_site,
+}
+# What a spec's largest number of servers is called where each driver looks for drift.
+MAX_SERVERS = {"max_servers", "activeServerLimit"}
 SITES = [pytest.param(make, id=name) for name, make in MAKERS.items()]
 
 
@@ -142,7 +152,8 @@ class TestHubDriverContract:
     def test_a_hub_equal_to_its_spec_has_no_drift(self, site: Site) -> None:
         assert site.driver.drift(FIRST, SPEC) == []
         larger = SPEC.model_copy(update={"max_servers": SPEC.max_servers + 1})
-        assert [found.path.rpartition(".")[2] for found in site.driver.drift(FIRST, larger)] == ["max_servers"]
+        (found,) = (found.path.rpartition(".")[2] for found in site.driver.drift(FIRST, larger))
+        assert found in MAX_SERVERS
 
     def test_the_take_away_bundle_is_whole_and_holds_no_secret(self, site: Site, tmp_path: Path) -> None:
         path = site.driver.take_away(FIRST, SPEC, into=tmp_path)

@@ -11,6 +11,7 @@ from billing.rules import add_rule
 from consortium.kernel.audit import System
 from consortium.kernel.dated import since
 from consortium.kernel.periods import Month
+from consortium.management.demo.clusters import tell_clusters
 from consortium.management.demo.schedule import SCHEDULE
 from members.directory import load_directory
 from members.models import AgreementTemplate, BankDetails, Issuer, TaxRegistration
@@ -28,6 +29,7 @@ def lay_foundation(*, at: datetime, first_month: Month, this_month: Month) -> Is
     issuer = _issuer(first_month.first_day)
     load_directory(by=SETUP, at=at)
     load_catalogue(at=at)
+    tell_clusters(by=SETUP, at=at)
     _template(issuer, at)
     _rules(issuer, first_month.first_day, at)
     month, turn = first_month, 0

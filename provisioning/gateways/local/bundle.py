@@ -1,9 +1,10 @@
-"""What a university takes away from a local hub: enough to set the hub up elsewhere with the public chart."""
+"""What a university takes away from a hub: enough to set the hub up elsewhere with the public chart."""
 
 import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -28,9 +29,10 @@ To set it up in a cluster, with `CHART` naming the chart:
 """
 
 
-def write_bundle(spec: HubSpec, *, into: Path) -> Path:
-    """Writes `<slug>-take-away.zip`; equal specs make equal files, to the byte."""
+def write_bundle(spec: HubSpec, *, into: Path, more: Mapping[str, str] | None = None) -> Path:
+    """Writes `<slug>-take-away.zip`; equal specs make equal files, to the byte. `more` are further files by name."""
     contents = {
+        **(more or {}),
         "README.md": _README.format(
             name=spec.display_name, slug=spec.slug, hash=spec_hash(spec), secret=existing_secret_name(spec)
         ),

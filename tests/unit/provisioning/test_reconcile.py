@@ -89,10 +89,10 @@ def test_a_cluster_that_filled_up_meanwhile_fails_the_hub(approved: tuple[Hub, J
     assert "all it can" in job.error
 
 
-def test_a_kind_of_cluster_that_nothing_drives_is_named(approved: tuple[Hub, Job]) -> None:
+def test_a_cluster_that_lacks_its_credentials_is_named(approved: tuple[Hub, Job]) -> None:
     Cluster.objects.update(driver="kubernetes")
     assert jobs.run(approved[1].pk)
-    assert "cannot drive yet" in reload(approved[0])[1].error
+    assert "has no credentials" in reload(approved[0])[1].error
 
 
 def test_work_on_an_older_wish_leaves(approved: tuple[Hub, Job]) -> None:
