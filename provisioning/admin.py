@@ -20,7 +20,7 @@ from provisioning.models import Environment, Hub, HubDay, HubRevision
 from provisioning.queries import health_of
 from provisioning.requests import approve_hub, decline_hub, retry_hub
 
-__all__ = ["ClusterAdmin", "EnvironmentAdmin", "HubAdmin", "HubDayAdmin"]
+__all__ = ["ClusterAdmin", "EnvironmentAdmin", "HubAdmin", "HubDayAdmin", "admin_service"]
 
 
 class DeclineForm(forms.Form):
@@ -177,6 +177,3 @@ class HubDayAdmin(StaffAdmin):
     list_select_related = ("hub", "institution")
     search_fields = ("hub__slug", "institution__name_en")
     date_hierarchy = "day"
-
-
-__all__ = ["admin_service"]

@@ -14,7 +14,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0002_guards'),
+        ('billing', '0012_several_of_one_content'),
         ('members', '0002_guards'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

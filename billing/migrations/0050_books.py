@@ -14,7 +14,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0002_guards'),
+        ('billing', '0031_invoice_guards'),
         ('members', '0002_guards'),
     ]
 

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('members', '0002_guards'),
+        ('members', '0011_applying_guards'),
     ]
 
     operations = [

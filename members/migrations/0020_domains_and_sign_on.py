@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('members', '0002_guards'),
+        ('members', '0016_people_guards'),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('members', '0002_guards'),
+        ('members', '0021_domain_and_sign_on_guards'),
     ]
 
     operations = [

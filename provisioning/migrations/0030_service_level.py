@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('members', '0002_guards'),
-        ('provisioning', '0002_guards'),
+        ('provisioning', '0010_clusters'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
