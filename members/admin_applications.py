@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from consortium.kernel.clock import now
 from consortium.kernel.formats import money_text
@@ -22,6 +22,8 @@ from members.review import review_checks
 from members.schedule import ScheduleTemplate
 from members.staff_admin import Act, ActingAdmin, StaffAdmin
 
+# As they are stored, administrators are JSON; `named` shows them as people.
+SHOWN = tuple("named" if name == "administrators" else name for name in ANSWERS)
 _MARKS = {"ok": "✓ fine", "look": "▲ look at it", "stop": "■ in the way"}
 
 
@@ -97,6 +99,7 @@ def preview_approval(row: Application) -> list[tuple[str, object]]:
         template = onboarding.newest_template(row.currency)
     except onboarding.NoTemplate as error:
         return [("Template", error.message), *checks]
+    applicant = row.applicant.email.lower()
     schedule = ScheduleTemplate.parse(template.schedule).for_institution(fte=row.fte or 0, po_required=row.po_required)
     return [
         ("Template", template),
@@ -104,7 +107,7 @@ def preview_approval(row: Application) -> list[tuple[str, object]]:
         ("Yearly dues", money_text(schedule.dues, schedule.currency, language="en", code=True)),
         ("Hubs", schedule.entitlements.hubs),
         ("Owner", row.applicant.email),
-        *((f"{nominee.role.label} to be", _nominee(nominee)) for nominee in nominees_of(row)),
+        *((f"{each.role.label} to be", _nominee(each)) for each in nominees_of(row) if each.email != applicant),
         ("Today there", local_date(now(), row.institution.zone)),
         *checks,
     ]
@@ -135,13 +138,13 @@ class ApplicationAdmin(ActingAdmin):
     search_fields = ("institution__name_en", "institution__name_fr", "applicant__email", "legal_name")
     list_select_related = ("institution", "applicant")
     date_hierarchy = "created_at"
-    readonly_fields = ("checks", "postal_address", "waits_for")
+    readonly_fields = ("checks", "postal_address", "waits_for", "named")
     fieldsets = (
         (
             "Review",
             {"fields": ("institution", "applicant", "status", "waits_for", "checks", "submitted_at", "decided_at")},
         ),
-        ("Answers", {"fields": ("postal_address", *ANSWERS)}),
+        ("Answers", {"fields": ("postal_address", *SHOWN)}),
         ("Decision", {"fields": ("decision_reason",)}),
     )
     inlines = (NoteInline,)
@@ -208,13 +211,13 @@ class ApplicationAdmin(ActingAdmin):
 
     @admin.display(description="waits for")
     def waits_for(self, row: Application) -> str:
-        """Whose turn it is, and for how many days it has been."""
+        """Whose turn it is, and how many days ago it was submitted."""
         if row.status == "draft" or row.submitted_at is None:
-            return "the applicant to submit"
-        turns = {"submitted": "a reviewer", "questioned": "the applicant's answer"}
+            return "applicant"
+        turns = {"submitted": "reviewer", "questioned": "applicant"}
         if row.status not in turns:
             return "nobody"
-        return f"{turns[row.status]}, {(now() - row.submitted_at).days} days since it was submitted"
+        return f"{turns[row.status]}, {(now() - row.submitted_at).days} days"
 
     @admin.display(description="what the portal has checked")
     def checks(self, row: Application) -> SafeString:
@@ -225,6 +228,12 @@ class ApplicationAdmin(ActingAdmin):
             ((check.label, _MARKS[check.outcome], check.detail) for check in review_checks(row)),
         )
         return format_html("<table><caption>Checks</caption><tbody>{}</tbody></table>", rows)
+
+    @admin.display(description="administrators")
+    def named(self, row: Application) -> SafeString:
+        """The administrators, one on each line."""
+        lines = ((each.name, each.email, each.role.label) for each in nominees_of(row))
+        return format_html_join(mark_safe("<br>"), "{}, {} ({})", lines)
 
     @admin.display(description="address as on an envelope")
     def postal_address(self, row: Application) -> str:

@@ -41,6 +41,7 @@ _DOMAIN: Final = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.
 _POSTAL: Final = re.compile(r"[ABCEGHJ-NPRSTVXY]\d[ABCEGHJ-NPRSTV-Z] ?\d[ABCEGHJ-NPRSTV-Z]\d")
 _SEPARATORS: Final = re.compile(r"[\s,'’]")
 
+SHOWN: Final = 2  # administrators that are on the page at once
 ROWS: Mapping[str, int] = {"address": 3, "finance_address": 3, "purpose": 5}
 
 
@@ -185,13 +186,21 @@ class ApplicationForm(ApplicationModelForm):
         for section in SECTIONS:
             for name in section.fields:
                 if name in self.fields:
-                    self.fields[name].required = complete and name in section.required
+                    self.fields[name].required = complete and (name in section.required or self._is_needed(name))
         self.complete = complete
+
+    def _is_needed(self, name: str) -> bool:
+        """A province, where the address is in Canada."""
+        return name == "province" and self._is_canadian()
+
+    def _is_canadian(self) -> bool:
+        country: str = self.data.get("country", self.instance.country)
+        return country == "CA"
 
     def clean_tax_number(self) -> str:
         """Check a Canadian business number by its own check digit."""
         text: str = self.cleaned_data["tax_number"]
-        if text and self.data.get("country", self.instance.country) == "CA" and not bn.is_valid(text):
+        if text and self._is_canadian() and not bn.is_valid(text):
             raise ValidationError(
                 _("This is not a Canadian business number. It has nine digits, or nine digits and RT0001.")
             )
@@ -200,7 +209,7 @@ class ApplicationForm(ApplicationModelForm):
     def clean_postal_code(self) -> str:
         """Check a Canadian code by its form, and write it as the post does."""
         text = " ".join(str(self.cleaned_data["postal_code"]).upper().split())
-        if text and self.data.get("country", self.instance.country) == "CA":
+        if text and self._is_canadian():
             if not _POSTAL.fullmatch(text):
                 raise ValidationError(_("A Canadian postal code looks like V8W 2Y2."))
             text = f"{text[:3]} {text[-3:]}"
@@ -209,8 +218,6 @@ class ApplicationForm(ApplicationModelForm):
     def clean(self) -> dict[str, Any]:
         """Ask for what follows from another answer."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if self.complete and cleaned.get("country") == "CA" and not cleaned.get("province", "-"):
-            self.add_error("province", _("Choose the province or territory."))
         if self.complete and cleaned.get("sign_on") in SIGN_ON_WITH_ID and not cleaned.get("sign_on_id", "-"):
             self.add_error("sign_on_id", _("Write the entity id or the issuer address of your provider."))
         return cleaned
@@ -237,19 +244,31 @@ class AdministratorsForm(forms.Form):
             self.fields[f"person_{i}_role"] = forms.ChoiceField(
                 label=_("Role"),
                 choices=[(role.value, ROLE_WORDS[role]) for role in ROLES],
-                required=False,
+                required=needed,
                 initial=Role.OWNER.value,
             )
 
     def require(self, *, complete: bool) -> None:
         """Say on the page which fields a complete section needs."""
-        for name in ("person_1_name", "person_1_email"):
+        for name in ("person_1_name", "person_1_email", "person_1_role"):
             self.fields[name].required = complete
 
     def people(self) -> Iterator[tuple[int, list[BoundField]]]:
         """Will return the fields of each person."""
         for i in range(1, ADMINISTRATORS_AT_MOST + 1):
             yield i, [self[f"person_{i}_{key}"] for key in ("name", "email", "role")]
+
+    def first_people(self) -> list[tuple[int, list[BoundField]]]:
+        """Will return the fields of those who are always shown."""
+        return list(self.people())[:SHOWN]
+
+    def more_people(self) -> list[tuple[int, list[BoundField]]]:
+        """Will return the fields of those who are shown when they are wanted."""
+        return list(self.people())[SHOWN:]
+
+    def has_more(self) -> bool:
+        """Will tell whether one of those is written already, or in error."""
+        return any(bound.value() or bound.errors for _number, fields in self.more_people() for bound in fields[:2])
 
     def clean(self) -> dict[str, Any]:
         """Refuse half a person, and the same person twice."""

@@ -93,7 +93,7 @@ def parts_of(application: Application, *, change: bool = False) -> list[Part]:
 
 
 def _label(name: str) -> str:
-    return str(LABELS.get(name) or _("Administrators"))
+    return str(LABELS.get(name) or _("Who administers"))
 
 
 def _url(application: Application, section: Section, name: str) -> str:

@@ -11,7 +11,7 @@ SECTION_WORDS: Mapping[str, tuple[Any, Any]] = {
     "identity": (lazy("The university"), lazy("Its legal names, its address, its tax and registration numbers.")),
     "size": (lazy("Size"), lazy("Students and staff, and the dues that follow from them.")),
     "signatory": (lazy("Who signs"), lazy("Who may sign the service agreement for the university.")),
-    "administrators": (lazy("Administrators"), lazy("Who will administer the membership here.")),
+    "administrators": (lazy("Who administers"), lazy("Who will administer the membership here.")),
     "invoices": (lazy("Invoices"), lazy("Where invoices go, in which currency and language.")),
     "contacts": (lazy("Contacts"), lazy("Whom we write to about technical and privacy matters.")),
     "sign_on": (lazy("Domains and sign-on"), lazy("Your e-mail domains, and how your people sign in.")),

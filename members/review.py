@@ -9,7 +9,7 @@ from allauth.account.models import EmailAddress
 from stdnum.ca import bn
 
 from consortium.kernel.formats import money_text
-from members.access import PUBLIC_MAIL, belongs_to, host_of
+from members.access import PUBLIC_MAIL, belongs_to, host_of, member_of_hosts
 from members.answers import missing_answers
 from members.directory import read_directory
 from members.journey import suggest_tier
@@ -137,6 +137,8 @@ def _duplicates(application: Application) -> Check:
     domains = [each for each in {institution.domain, *application.email_domains} if each]
     rivals = Application.objects.filter(status__in=OPEN, email_domains__overlap=domains).exclude(pk=application.pk)
     found += [f"an open application of {rival.institution}" for rival in rivals.select_related("institution")]
+    if (member := member_of_hosts(domains)) and member != institution:
+        found.append(f"{member} is a member with one of these domains")
     return Check("Duplicates", LOOK if found else PASSED, "; ".join(found) or "none found")
 
 

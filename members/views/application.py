@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST
 from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
 from consortium.kernel.tenancy import Scope, consortium_scope
-from members import diligence, journey, onboarding, queries
+from members import journey, onboarding, queries
 from members.access import AlreadyMember, asked_by
 from members.answers import Section, missing_answers, missing_in, section_of
 from members.application_forms import SectionForm, section_form
@@ -65,7 +65,6 @@ def application_form(request: ApplicantRequest) -> HttpResponse:
         "tasks": tasks,
         "done": sum(task.done for task in tasks),
         "complete": all(task.done for task in tasks),
-        "pack": diligence.current_pack(on=now().date()),
     }
     return render(request, "members/application_tasks.html", context)
 
@@ -219,7 +218,6 @@ def application(request: ApplicantRequest) -> HttpResponse:
         "form_errors": status == 422,
         "agreement": agreement if agreement and agreement.status != "draft" else None,
         "unseated": unseated(row),
-        "pack": diligence.current_pack(on=now().date()),
     }
     return render(request, "members/application.html", context, status=status)
 

@@ -73,10 +73,9 @@ def apply_unlisted(request: HttpRequest) -> HttpResponse:
                 if form.is_valid():
                     return redirect("application_form", pk=_apply_for_unlisted(form, request.user).pk)
             except AlreadyListed as error:
-                # An entry that waits for its confirmation belongs to another applicant, and stays unseen.
-                listed = error.institution if error.institution.confirmed else None
-                is_member = listed is not None and Membership.objects.filter(institution=listed).exists()
-                form.add_error("domain", error.message if listed else _taken())
+                listed = error.institution
+                is_member = Membership.objects.filter(institution=listed).exists()
+                form.add_error("domain", error.message)
             except PortalError as error:
                 show_refusal(form, error)
         context = {"form": form, "form_errors": status == 422, "listed": listed, "is_member": is_member}
@@ -84,16 +83,20 @@ def apply_unlisted(request: HttpRequest) -> HttpResponse:
         return render(request, "members/apply_unlisted.html", context, status=status)
 
 
-def _taken() -> str:
-    return _("A colleague of this university has begun an application. Ask at your university, or write to us.")
-
-
 def _apply_for_unlisted(form: UnlistedForm, user: User) -> Application:
-    """Make the entry and the draft: both or neither."""
+    """Make the entry and the draft: both or neither. Raises AlreadyListed, AlreadyApplying, Invalid.
+
+    An entry that nobody has confirmed, left behind by an application that ended, is taken up again.
+    """
     with transaction.atomic():
         at = now()
         onboarding.refuse_many_drafts(user)
-        institution = add_unlisted(**form.cleaned_data, by=user, at=at)
+        try:
+            institution = add_unlisted(**form.cleaned_data, by=user, at=at)
+        except AlreadyListed as error:
+            if error.institution.confirmed:
+                raise
+            institution = error.institution
         return onboarding.start_application(institution=institution, by=user, at=at)
 
 

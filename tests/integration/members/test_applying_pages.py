@@ -1,16 +1,17 @@
 """Applying in the browser: choose, leave a field out, come back, check, submit, answer."""
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 from django.test import Client
 
 from consortium.kernel.tenancy import Scope, consortium_scope
-from members.answers import SECTIONS, Progress, progress_of, section_of
+from members.answers import SECTIONS, Progress, Section, progress_of, section_of
 from members.models import Agreement, Application, Institution
 from members.onboarding import approve_application, ask_applicant
 from tests.cast import Cast
-from tests.integration.members.browser import Answer, signed_in, text_of
+from tests.integration.members.browser import signed_in, text_of
 from tests.unit.members.story import ANSWERS, FIRST_DAY, submitted
 
 PERSON = {"person_1_name": "Ben Registrar", "person_1_email": "registrar@birch.example", "person_1_role": "owner"}
@@ -28,17 +29,24 @@ def begun(cast: Cast, birch: Institution) -> tuple[Client, str]:
     return browser, answer["Location"].removesuffix("answers/")
 
 
-def send(browser: Client, url: str, key: str, **changes: object) -> Answer:
+def section(key: str) -> Section:
+    """The section of that key, which there is."""
+    found = section_of(key)
+    assert found is not None
+    return found
+
+
+def send(browser: Client, url: str, key: str, **changes: object) -> Any:
     """Fill one task as in FORM, with changes, and go on."""
-    fields = PERSON if key == "administrators" else section_of(key).fields
+    fields = PERSON if key == "administrators" else section(key).fields
     form = {name: FORM[name] for name in fields if name in FORM}
     return browser.post(f"{url}answers/{key}/", form | changes | {"continue": "1"})
 
 
 def fill(browser: Client, url: str) -> None:
     """Fill every task."""
-    for section in SECTIONS:
-        assert send(browser, url, section.key).status_code == 302
+    for each in SECTIONS:
+        assert send(browser, url, each.key).status_code == 302
 
 
 def the_application() -> Application:
@@ -69,8 +77,8 @@ def test_the_whole_way_from_a_gap_to_submitted(cast: Cast, birch: Institution) -
     assert 'href="#id_legal_name"' in html
     assert "Birchville-on-Sea" in html  # what was typed is still there
     assert "<title>Error:" in html
-    for section in SECTIONS[:-1]:
-        assert send(browser, url, section.key)["Location"] == f"{url}answers/"
+    for each in SECTIONS[:-1]:
+        assert send(browser, url, each.key)["Location"] == f"{url}answers/"
     assert send(browser, url, SECTIONS[-1].key)["Location"] == f"{url}check/"
     assert "The Governors of Birch University" in text_of(browser.get(f"{url}check/"))
     assert browser.post(f"{url}check/")["Location"] == url
@@ -134,7 +142,7 @@ def test_bad_input_gets_a_clear_error_and_changes_nothing(
     assert "error-summary" in html
     assert kept in html
     assert the_application().legal_name == ""
-    assert progress_of(the_application(), section_of(key)) is Progress.NOT_STARTED
+    assert progress_of(the_application(), section(key)) is Progress.NOT_STARTED
 
 
 def test_markup_in_an_answer_is_shown_as_text(cast: Cast, birch: Institution) -> None:

@@ -125,8 +125,18 @@ def test_a_university_that_is_not_listed_gets_an_application_and_stays_unseen(ca
     assert other.post("/en/apply/", {"institution": "alder"}).status_code == 404
     second = other.post("/en/apply/unlisted/", ALDER)
     assert second.status_code == 422
-    assert "A colleague of this university has begun" in text_of(second)
+    assert "A colleague of Alder College has begun" in text_of(second)
     assert browser.post("/en/apply/", {"institution": "alder"}).status_code == 302  # the applicant's own
+
+
+def test_an_entry_that_was_left_behind_is_taken_up_again(cast: Cast) -> None:
+    first, second = signed_in(cast.stranger, second_factor=False), signed_in(cast.viewer, second_factor=False)
+    url = first.post("/en/apply/unlisted/", ALDER)["Location"].removesuffix("answers/")
+    first.post(f"{url}withdraw/")
+    assert second.post("/en/apply/unlisted/", ALDER | {"name_en": "Alder"}).status_code == 302
+    with consortium_scope(Scope.COMMAND):
+        assert Application.objects.get(status="draft").applicant == cast.viewer
+    assert Institution.objects.filter(domain="alder.example").count() == 1
 
 
 @pytest.mark.parametrize(("domain", "link"), [("birch.example", 'value="birch"'), ("cedar.example", "cedar/access/")])

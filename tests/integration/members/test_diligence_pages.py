@@ -15,6 +15,7 @@ from members.onboarding import start_application
 from tests.cast import Cast
 from tests.integration.members.browser import signed_in, text_of
 from tests.integration.members.test_staff_pages import waiting
+from tests.unit.members.story import offered
 
 __all__ = ["waiting"]
 
@@ -76,6 +77,17 @@ def test_an_applicant_reads_it_before_signing(
         assert set(archive.namelist()) == {"hecvat-v1-en.pdf", "SHA256SUMS"}
 
 
+@pytest.mark.usefixtures("terms")
+def test_it_stands_beside_the_agreement_that_waits_for_a_signature(
+    cast: Cast, published: DiligenceVersion, birch: Institution, at: datetime
+) -> None:
+    with consortium_scope(Scope.COMMAND):
+        agreement = offered(birch, by=cast.stranger, staff=cast.staff, at=at)
+    page = text_of(signed_in(cast.stranger).get(f"/fr/i/birch/agreements/{agreement.pk}/"))
+    assert "Réponses au HECVAT" in page
+    assert f"/fr/due-diligence/{published.pk}/en/" in page
+
+
 def test_a_member_reads_it_and_a_visitor_signs_in_first(cast: Cast, published: DiligenceVersion) -> None:
     assert "HECVAT answers" in text_of(signed_in(cast.viewer).get("/en/due-diligence/"))
     assert Client().get("/en/due-diligence/").status_code == 302
@@ -94,7 +106,7 @@ def test_other_staff_only_look(cast: Cast, published: DiligenceVersion, role: st
 def test_a_reviewer_sees_the_checks_and_confirms_an_entry(cast: Cast, waiting: Application) -> None:
     browser, url = signed_in(cast.staff), f"/en/staff/members/application/{waiting.pk}"
     page = browser.get(f"{url}/change/").content.decode()
-    for words in ("Business number", "none given", "verify the person first", "a reviewer, ", "B3H 4R2"):
+    for words in ("Business number", "none given", "verify the person first", "reviewer, ", "B3H 4R2"):
         assert words in page
     assert browser.get(f"{url}/act/confirm/").status_code == 403  # it is confirmed
     alder = Institution.objects.create(

@@ -6,6 +6,7 @@ import pytest
 from django.db import IntegrityError, InternalError, transaction
 
 from consortium.kernel.errors import Invalid
+from consortium.kernel.tenancy import institution_scope
 from consortium.models import OutgoingMail
 from members.access import AlreadyAsked, AlreadyMember, member_of_hosts, request_access
 from members.models import AccessRequest, Institution, User
@@ -75,6 +76,14 @@ def test_nobody_asks_every_university_in_one_day(cast: Cast, at: datetime) -> No
     with pytest.raises(Invalid):
         request_access(institution=cast.university, by=cast.stranger, at=at)
     request_access(institution=cast.university, by=cast.stranger, at=at + timedelta(days=1, seconds=1))
+
+
+def test_another_university_does_not_see_who_asked(cast: Cast, at: datetime) -> None:
+    request_access(institution=cast.university, by=cast.stranger, at=at)
+    with institution_scope(cast.other_university.pk):
+        assert not AccessRequest.objects.exists()
+    with institution_scope(cast.university.pk):
+        assert AccessRequest.objects.count() == 1
 
 
 def test_a_request_is_kept_once_and_for_ever(cast: Cast, at: datetime) -> None:
