@@ -14,11 +14,8 @@ from django.http import HttpRequest
 
 from billing import invoicing
 from billing.models import (
-    AllocationPolicy,
-    BillImport,
     BillingAccount,
     BillingPeriod,
-    CloudAccount,
     CostRow,
     FxRate,
     Invoice,
@@ -27,7 +24,6 @@ from billing.models import (
     LedgerAccount,
     LedgerEntry,
     LedgerLeg,
-    MatchingRule,
     NumberSeries,
     Payment,
     PeriodBasis,
@@ -187,41 +183,6 @@ class BillingAccountAdmin(StaffAdmin):
     list_filter = ["currency", "po_required", "province", "issuer"]
     search_fields = ["name", "institution__name_en"]
     list_select_related = ["institution"]
-
-
-@admin.register(MatchingRule)
-class MatchingRuleAdmin(StaffAdmin):
-    """Where rows go; rules are added and retired by billing.rules."""
-
-    list_display = ["position", "name", "rule", "issuer", "retired_at"]
-    list_filter = ["issuer", ("retired_at", admin.EmptyFieldListFilter)]
-
-
-@admin.register(AllocationPolicy)
-class AllocationPolicyAdmin(StaffAdmin):
-    """How pools are split, and since when."""
-
-    editor = Permission.CLOSE_MONTH
-    list_display = ["pool_key", "method", "basis", "valid", "version", "issuer"]
-    list_filter = ["pool_key", "issuer"]
-
-
-@admin.register(CloudAccount)
-class CloudAccountAdmin(StaffAdmin):
-    """Accounts at cloud providers."""
-
-    list_display = ["slug", "provider", "billing_account_id", "issuer"]
-
-
-@admin.register(BillImport)
-class BillImportAdmin(StaffAdmin):
-    """Bills as they came."""
-
-    list_display = [
-        "cloud_account", "month", "charged_month", "version", "rows", "billed_total", "currency", "imported_at",
-    ]  # fmt: skip
-    list_filter = ["charged_month", "cloud_account"]
-    list_select_related = ["cloud_account"]
 
 
 @admin.register(CostRow)
