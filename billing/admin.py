@@ -18,11 +18,8 @@ from billing import admin_books as admin_books  # noqa: PLC0414 - registers the 
 from billing import admin_invoicing, invoicing  # noqa: F401 - registers its pages
 from billing.crediting import CREDITABLE
 from billing.models import (
-    AllocationPolicy,
-    BillImport,
     BillingAccount,
     BillingPeriod,
-    CloudAccount,
     CostRow,
     FxRate,
     Invoice,
@@ -31,7 +28,6 @@ from billing.models import (
     LedgerAccount,
     LedgerEntry,
     LedgerLeg,
-    MatchingRule,
     NumberSeries,
     Payment,
     PeriodBasis,
@@ -218,41 +214,6 @@ class BillingAccountAdmin(StaffAdmin):
     list_filter = ["currency", "po_required", "province", "issuer"]
     search_fields = ["name", "institution__name_en"]
     list_select_related = ["institution"]
-
-
-@admin.register(MatchingRule)
-class MatchingRuleAdmin(StaffAdmin):
-    """Where rows go; rules are added and retired by billing.rules."""
-
-    list_display = ["position", "name", "rule", "issuer", "retired_at"]
-    list_filter = ["issuer", ("retired_at", admin.EmptyFieldListFilter)]
-
-
-@admin.register(AllocationPolicy)
-class AllocationPolicyAdmin(StaffAdmin):
-    """How pools are split, and since when."""
-
-    editor = Permission.CLOSE_MONTH
-    list_display = ["pool_key", "method", "basis", "valid", "version", "issuer"]
-    list_filter = ["pool_key", "issuer"]
-
-
-@admin.register(CloudAccount)
-class CloudAccountAdmin(StaffAdmin):
-    """Accounts at cloud providers."""
-
-    list_display = ["slug", "provider", "billing_account_id", "issuer"]
-
-
-@admin.register(BillImport)
-class BillImportAdmin(StaffAdmin):
-    """Bills as they came."""
-
-    list_display = [
-        "cloud_account", "month", "charged_month", "version", "rows", "billed_total", "currency", "imported_at",
-    ]  # fmt: skip
-    list_filter = ["charged_month", "cloud_account"]
-    list_select_related = ["cloud_account"]
 
 
 @admin.register(CostRow)

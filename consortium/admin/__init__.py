@@ -181,3 +181,6 @@ class DocumentAdmin(ReadOnlyAdmin):
 
     list_display = ["name", "kind", "language", "media_type", "size", "sha256", "created_at"]
     list_filter = ["kind", "language"]
+
+
+from consortium.admin import bills, rules  # noqa: E402, F401 - registers their pages

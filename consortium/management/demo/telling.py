@@ -19,6 +19,7 @@ from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.management.demo.agreements import tell_agreements
 from consortium.management.demo.applying import tell_applying
 from consortium.management.demo.domains import tell_domains
+from consortium.management.demo.costs import tell_costs
 from consortium.management.demo.foundation import lay_foundation
 from consortium.management.demo.history import tell_history
 from consortium.management.demo.narrator import Narrator
@@ -79,6 +80,7 @@ def tell(
         narrator.say(f"{seconds} server-seconds, {active} active")
         step.link = _url("usage", NEWCOMER)
     with narrator.step("bill", "The cloud's bill is imported") as step:
+        tell_costs(issuer=issuer, month=month, at=now())
         imported = story.bring_bill()
         narrator.say(f"{imported.rows} rows, {plain(imported.billed_total)} {imported.currency}")
     with narrator.step("month", "The month is closed, invoices are issued") as step:
