@@ -16,6 +16,8 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
+from bench import books
+
 if TYPE_CHECKING:
     from django.test import Client
 
@@ -115,6 +117,7 @@ def main() -> None:
         allocation(10_000)
         bill_reading(50)
         pages()
+        books.run(books.FULL if "--full" in sys.argv[1:] else books.SMALL, say)
         connections.close_all()
     finally:
         drop(name)
