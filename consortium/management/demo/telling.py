@@ -16,6 +16,7 @@ from consortium.kernel.documents import read
 from consortium.kernel.money import exact_sum, plain
 from consortium.kernel.periods import Month
 from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.management.demo.books import tell_books
 from consortium.management.demo.foundation import lay_foundation
 from consortium.management.demo.history import tell_history
 from consortium.management.demo.narrator import Narrator
@@ -52,6 +53,7 @@ def tell(
             folder=home / "bills",
             say=narrator.say,
         )
+        tell_books(issuer=issuer, staff=users["staff"], months=months, at=now())
         narrator.say("waiting for the web server")
         supervisor.wait_ready("web")
         step.link = _url("home")
