@@ -16,7 +16,7 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
-from bench import bills
+from bench import bills, books
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -123,6 +123,7 @@ def main() -> None:
         bill_reading(50)
         bills.measure()
         pages()
+        books.run(books.FULL if "--full" in sys.argv[1:] else books.SMALL, say)
         connections.close_all()
     finally:
         drop(name)

@@ -7,14 +7,16 @@ from datetime import date
 from django import forms
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils import translation
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from billing.accrual_estimates import AccrualEstimate, EstimateInvalid, estimates, next_year_end
 from consortium.kernel.clock import now
 from consortium.kernel.exports import safe_cell
+from consortium.kernel.formats import day_text
 from consortium.kernel.money import plain
-from consortium.kernel.periods import local_date
+from consortium.kernel.periods import Month, local_date
 from members.forms import show_refusal
 from members.permissions import Permission
 from members.web import MemberRequest, institution_page
@@ -32,8 +34,17 @@ class UntilForm(forms.Form):
 @institution_page(Permission.VIEW_INVOICES)
 def accrual(request: MemberRequest) -> HttpResponse:
     """What each billing account should accrue up to a day; the university's next 31 March unless another is named."""
-    form, until, found = _asked(request)
-    context = {"form": form, "until": until, "estimates": found, "query": request.GET.urlencode()}
+    form, _until, found = _asked(request)
+    language = translation.get_language() or "en"
+    shown = [
+        {
+            "row": each,
+            "until": day_text(each.until, language=language),
+            "basis": ", ".join(Month.parse(month).label(language) for month in each.basis),
+        }
+        for each in found
+    ]
+    context = {"form": form, "estimates": shown, "query": request.GET.urlencode()}
     return render(request, "billing/accrual.html", context, status=422 if form.errors else 200)
 
 

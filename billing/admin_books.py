@@ -120,19 +120,26 @@ def _report(name: str) -> Report:
 
 
 def _shown(table: Table) -> dict[str, Any]:
-    """Write a table's cells as people read them; CSV keeps the bare figures."""
+    """Write a table's cells as people read them, each column with as many decimals; CSV keeps the bare figures."""
+    digits = [
+        max((scale(row[index]) for row in table.rows if isinstance(row[index], Decimal)), default=0)  # type: ignore[arg-type]
+        for index in range(len(table.columns))
+    ]
     rows = [
-        [{"text": _text(cell), "is_money": column.is_money} for cell, column in zip(row, table.columns, strict=True)]
+        [
+            {"text": _text(cell, places), "is_money": column.is_money}
+            for cell, column, places in zip(row, table.columns, digits, strict=True)
+        ]
         for row in table.rows
     ]
     return {"caption": table.caption, "columns": table.columns, "rows": rows, "note": table.note, "tone": table.tone}
 
 
-def _text(cell: Cell) -> str:
+def _text(cell: Cell, digits: int) -> str:
     if cell is None:
         return "–"
     if isinstance(cell, Decimal):
-        return number_text(cell, language="en", digits=scale(cell))
+        return number_text(cell, language="en", digits=digits)
     return cell.isoformat() if isinstance(cell, date) else str(cell)
 
 

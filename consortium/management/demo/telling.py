@@ -20,6 +20,7 @@ from consortium.management.demo.agreements import tell_agreements
 from consortium.management.demo.applying import tell_applying
 from consortium.management.demo.domains import tell_domains
 from consortium.management.demo.costs import tell_costs
+from consortium.management.demo.books import tell_books
 from consortium.management.demo.foundation import lay_foundation
 from consortium.management.demo.history import tell_history
 from consortium.management.demo.narrator import Narrator
@@ -59,6 +60,7 @@ def tell(
             say=narrator.say,
         )
         tell_service(staff=users["staff"], months=months, at=now())
+        tell_books(issuer=issuer, staff=users["staff"], months=months, at=now())
         narrator.say("waiting for the web server")
         supervisor.wait_ready("web")
         step.link = _url("home")

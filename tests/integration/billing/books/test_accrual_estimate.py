@@ -126,6 +126,8 @@ def test_the_page_and_its_csv_show_the_same(invoiced: Cast, client: Client) -> N
     text = page.content.decode()
     assert (page.status_code, text.count("<h1")) == (200, 1)
     assert "6,464.45\N{NO-BREAK SPACE}CAD" in text
+    assert 'aria-label="Not invoiced yet, up to 15 December 2026"' in text
+    assert "the average of what was invoiced for September 2026." in text
     sheet = client.get(reverse("accrual_csv", args=["cedar"]), {"until": "2026-12-15"}).content.decode("utf-8-sig")
     assert '"2026-12","15/31","483.87","715.47","1199.34","CAD"' in sheet
     french = client.get("/fr/i/cedar/invoices/accrual/?until=2026-12-15").content.decode()
