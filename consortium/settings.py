@@ -261,7 +261,9 @@ SPECTACULAR_SETTINGS = {
 
 # --- Logs ----------------------------------------------------------------------------------------------------------
 DJANGO_STRUCTLOG_CELERY_ENABLED = False
-_secret_links = re.compile(r"(/pay/|/password/reset/key/|/confirm-email/)[^/\s\"']+")
+_secret_links = re.compile(
+    r"(/pay/|/password/reset/key/|/confirm-email/|/saml/finish/|[?&](?:code|state|university)=)[^/&\s\"']+"
+)
 
 
 def _hide_secret_links(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

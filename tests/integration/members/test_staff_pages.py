@@ -16,10 +16,13 @@ LISTS = [
     "agreement",
     "agreementtemplate",
     "application",
+    "domain",
     "institution",
     "issuer",
     "membership",
     "seat",
+    "signon",
+    "signontest",
     "staffseat",
     "user",
 ]
