@@ -4,7 +4,10 @@ import re
 from typing import Final
 
 # What stands before the secret in such an address.
-_SECRET_LINKS: Final = re.compile(r"(/pay/|/sign/|/invitations/|/password/reset/key/|/confirm-email/)[^/\s\"']+")
+_SECRET_LINKS: Final = re.compile(
+    r"(/pay/|/sign/|/invitations/|/password/reset/key/|/confirm-email/|/saml/finish/|[?&](?:code|state|university)=)"
+    r"[^/&\s\"']+"
+)
 
 
 def without_secret_links(text: str) -> str:

@@ -82,7 +82,7 @@ def from_oidc(*, issuer: str, id_token: Mapping[str, Any], userinfo: Mapping[str
         email_verified=said.get("email_verified", True) in (True, "true"),
         name=name[:200],
         affiliations=_scoped(value for key in OIDC_AFFILIATION for value in _words(said.get(key))),
-        idp=_word(id_token.get("idp")),
+        idp=_word(said.get("idp")),
         mfa=id_token.get("acr") == REFEDS_MFA,
         released={key: tuple(_words(value)) for key, value in said.items() if key not in PROTOCOL_CLAIMS},
     )

@@ -171,6 +171,13 @@ def _plain_certificates(text: str, at: datetime) -> str:
     return "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in found)
 
 
+def certificates_end(sign_on: SignOn) -> datetime | None:
+    """When the last of the signing certificates ends, in UTC; None where there are none."""
+    if not sign_on.certificates:
+        return None
+    return max(each.not_valid_after_utc for each in x509.load_pem_x509_certificates(sign_on.certificates.encode()))
+
+
 @transaction.atomic
 def record_test(sign_on: SignOn, claims: Claims, *, by: User, at: datetime) -> SignOnTest:
     """Write what a real sign-in released. A configuration in preparation is tested from then on, or draft again.

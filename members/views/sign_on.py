@@ -72,6 +72,7 @@ def _row(sign_on: SignOn | None) -> dict[str, Any] | None:
         "test": test,
         "test_is_current": test is not None and test.digest == sign_on.digest,
         "missing": missing_words(test.missing) if test else [],
+        "certificates_end": configuring.certificates_end(sign_on),
     }
 
 

@@ -14,7 +14,7 @@ from members.models import Domain, SignOn
 from tests.cast import Cast
 from tests.integration.members.browser import signed_in, text_of
 from tests.integration.members.identity_providers import ANA, MAIL, OidcIdp, SamlIdp
-from tests.integration.members.sign_on_story import ask, live_saml, oidc_sign_on, post, verified_domain
+from tests.integration.members.sign_on_story import ask, live_oidc, live_saml, oidc_sign_on, post, verified_domain
 
 DOMAINS, SIGN_ON = "/en/i/cedar/domains/", "/en/i/cedar/sign-on/"
 
@@ -161,3 +161,11 @@ def test_only_an_owner_chooses_who_joins(cast: Cast, saml_idp: SamlIdp, at: date
     assert only_sign_on().join_affiliations == ["faculty", "staff"]
     owner.post(path, {"affiliations": ["employee"]})
     assert only_sign_on().join_affiliations == ["employee"]
+
+
+def test_staff_look_but_see_no_secret_and_change_nothing(cast: Cast, oidc: OidcIdp, at: datetime) -> None:
+    row = live_oidc(cast, oidc, at)
+    page = signed_in(cast.staff).get(f"/en/staff/members/signon/{row.pk}/change/").content.decode()
+    assert oidc.url in page
+    assert row.sealed_secret not in page
+    assert 'name="_save"' not in page

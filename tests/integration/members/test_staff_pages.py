@@ -18,10 +18,13 @@ LISTS = [
     "agreementtemplate",
     "application",
     "diligencedocument",
+    "domain",
     "institution",
     "issuer",
     "membership",
     "seat",
+    "signon",
+    "signontest",
     "staffseat",
     "user",
 ]

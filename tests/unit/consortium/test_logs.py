@@ -12,6 +12,9 @@ from consortium.settings import _hide_secret_links
         "/fr/invitations/CANARY/",
         "/fr/accounts/password/reset/key/1-CANARY/",
         "/en/accounts/confirm-email/CANARY/",
+        "/sign-on/cedar/saml/finish/CANARY/",
+        "/sign-on/cedar/callback/?code=CANARY&state=CANARY",
+        "/en/accounts/login/?next=/en/&university=CANARY@cedar.example",
     ],
 )
 def test_a_secret_link_is_cut_out_of_every_log_line(path: str) -> None:
