@@ -8,6 +8,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 
 from consortium.kernel.clock import now
@@ -20,6 +21,7 @@ from members.agreements.ending import earliest_last_day, standing_notice
 from members.models import Agreement, AgreementEvent, AgreementRevision, AgreementTemplate, Signature, SigningInvitation
 from members.permissions import Permission
 from members.schedule import Schedule
+from members.schedule_table import schedule_parts
 from members.staff_admin import Act, ActingAdmin, StaffAdmin, held_by
 
 P = Permission
@@ -218,6 +220,13 @@ class AgreementAdmin(ActingAdmin):
     # The project puts its use case here, which also opens the billing account: this app cannot know it.
     countersign: Callable[..., object] = staticmethod(agreements.countersign_agreement)
     acts = ACTS
+    exclude = ("schedule",)
+    readonly_fields = ("terms",)
+
+    @admin.display(description="Schedule")
+    def terms(self, row: Agreement) -> str:
+        """The schedule as the tables that people sign."""
+        return render_to_string("members/admin/_terms.html", {"parts": schedule_parts(row, language="en")})
 
     def get_urls(self) -> list[URLPattern]:
         """Add the pages of writing and comparing."""
