@@ -7,7 +7,12 @@ from consortium.settings import _hide_secret_links
 
 @pytest.mark.parametrize(
     "path",
-    ["/en/pay/CANARY/", "/fr/accounts/password/reset/key/1-CANARY/", "/en/accounts/confirm-email/CANARY/"],
+    [
+        "/en/pay/CANARY/",
+        "/fr/sign/CANARY/french/",
+        "/fr/accounts/password/reset/key/1-CANARY/",
+        "/en/accounts/confirm-email/CANARY/",
+    ],
 )
 def test_a_secret_link_is_cut_out_of_every_log_line(path: str) -> None:
     line = _hide_secret_links(None, "info", {"event": f"Not Found: {path}", "request": f"GET {path}", "code": 404})
