@@ -18,7 +18,16 @@ from members.admin_agreement_pages import changes_page, edit_page, publish_page
 from members.admin_inlines import ReadOnlyInline
 from members.agreements.differences import differences
 from members.agreements.ending import earliest_last_day, standing_notice
-from members.models import Agreement, AgreementEvent, AgreementRevision, AgreementTemplate, Signature, SigningInvitation
+from members.models import (
+    Agreement,
+    AgreementEvent,
+    AgreementRevision,
+    AgreementTemplate,
+    Membership,
+    Signature,
+    SigningInvitation,
+)
+from members.onboarding import newest_template
 from members.permissions import Permission
 from members.schedule import Schedule
 from members.schedule_table import schedule_parts
@@ -142,6 +151,19 @@ def act_prices(row: Agreement, *, starts_on: date, **values: Any) -> object:
     return agreements.draft_change(row, kind="prices", starts_on=starts_on, **values)
 
 
+def act_redraft(row: Agreement, *, starts_on: date, **values: Any) -> object:
+    """Draft the next version from the newest template, for the size that the membership has now."""
+    membership = Membership.objects.filter(institution_id=row.institution_id).first()
+    return agreements.draft_agreement(
+        institution=row.institution,
+        template=newest_template(row.currency),
+        fte=membership.fte if membership else 0,
+        po_required=Schedule.parse(row.schedule).po_required,
+        starts_on=starts_on,
+        **values,
+    )
+
+
 def act_renew(row: Agreement, **values: Any) -> object:
     """Draft a renewal."""
     return agreements.draft_change(row, kind="renewal", **values)
@@ -187,6 +209,9 @@ ACTS = (
          act_comment, "draft", "offered", "signed", "announced", *LIVE, form=TextForm),
     _act("amend", "Draft an amendment", "A draft is made with the text that is in force. Edit it, then offer it.",
          act_amend, "in_force", "suspended", form=FirstDayForm),
+    _act("redraft", "Draft from the newest template", "A draft is made with the terms that new members are offered, "
+         "in the tier of the member's size. Edit it, then offer it.",
+         act_redraft, "in_force", "suspended", "ended", "withdrawn", form=FirstDayForm),
     _act("renew", "Draft a renewal", "A draft is made that begins when this version ends. Edit it, then offer it.",
          act_renew, "in_force"),
     _act("prices", "Draft new prices", "A draft is made. Edit its prices, then announce them with their notice.",
