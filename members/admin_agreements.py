@@ -8,6 +8,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 
 from consortium.kernel.clock import now
@@ -17,9 +18,19 @@ from members.admin_agreement_pages import changes_page, edit_page, publish_page
 from members.admin_inlines import ReadOnlyInline
 from members.agreements.differences import differences
 from members.agreements.ending import earliest_last_day, standing_notice
-from members.models import Agreement, AgreementEvent, AgreementRevision, AgreementTemplate, Signature, SigningInvitation
+from members.models import (
+    Agreement,
+    AgreementEvent,
+    AgreementRevision,
+    AgreementTemplate,
+    Membership,
+    Signature,
+    SigningInvitation,
+)
+from members.onboarding import newest_template
 from members.permissions import Permission
 from members.schedule import Schedule
+from members.schedule_table import schedule_parts
 from members.staff_admin import Act, ActingAdmin, StaffAdmin, held_by
 
 P = Permission
@@ -140,6 +151,19 @@ def act_prices(row: Agreement, *, starts_on: date, **values: Any) -> object:
     return agreements.draft_change(row, kind="prices", starts_on=starts_on, **values)
 
 
+def act_redraft(row: Agreement, *, starts_on: date, **values: Any) -> object:
+    """Draft the next version from the newest template, for the size that the membership has now."""
+    membership = Membership.objects.filter(institution_id=row.institution_id).first()
+    return agreements.draft_agreement(
+        institution=row.institution,
+        template=newest_template(row.currency),
+        fte=membership.fte if membership else 0,
+        po_required=Schedule.parse(row.schedule).po_required,
+        starts_on=starts_on,
+        **values,
+    )
+
+
 def act_renew(row: Agreement, **values: Any) -> object:
     """Draft a renewal."""
     return agreements.draft_change(row, kind="renewal", **values)
@@ -185,6 +209,9 @@ ACTS = (
          act_comment, "draft", "offered", "signed", "announced", *LIVE, form=TextForm),
     _act("amend", "Draft an amendment", "A draft is made with the text that is in force. Edit it, then offer it.",
          act_amend, "in_force", "suspended", form=FirstDayForm),
+    _act("redraft", "Draft from the newest template", "A draft is made with the terms that new members are offered, "
+         "in the tier of the member's size. Edit it, then offer it.",
+         act_redraft, "in_force", "suspended", "ended", "withdrawn", form=FirstDayForm),
     _act("renew", "Draft a renewal", "A draft is made that begins when this version ends. Edit it, then offer it.",
          act_renew, "in_force"),
     _act("prices", "Draft new prices", "A draft is made. Edit its prices, then announce them with their notice.",
@@ -218,6 +245,13 @@ class AgreementAdmin(ActingAdmin):
     # The project puts its use case here, which also opens the billing account: this app cannot know it.
     countersign: Callable[..., object] = staticmethod(agreements.countersign_agreement)
     acts = ACTS
+    exclude = ("schedule",)
+    readonly_fields = ("terms",)
+
+    @admin.display(description="Schedule")
+    def terms(self, row: Agreement) -> str:
+        """The schedule as the tables that people sign."""
+        return render_to_string("members/admin/_terms.html", {"parts": schedule_parts(row, language="en")})
 
     def get_urls(self) -> list[URLPattern]:
         """Add the pages of writing and comparing."""

@@ -8,7 +8,9 @@ from typing import Final
 from uuid import UUID
 
 import nh3
+from django.conf import settings
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import translation
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
@@ -61,6 +63,7 @@ def agreement_html(agreement: Agreement, *, language: str) -> str:
                 "parts": schedule_parts(agreement, language=language),
                 "signatures": signatures,
                 "sha256": content_sha256(agreement),
+                "verify_url": settings.PUBLIC_URL + reverse("verify_document"),
             },
         )
 

@@ -95,8 +95,8 @@ def mail_comment(event: AuditEvent) -> None:
     write(event, row, "members_agreement_comment", text=_text(row, event, "commented"))
 
 
-@receiver("members.mail_withdrawn")
-def mail_withdrawn(event: AuditEvent) -> None:
+@receiver("members.mail_agreement_withdrawn")
+def mail_agreement_withdrawn(event: AuditEvent) -> None:
     """Tell the owners that an offer or an announcement was taken back."""
     row = _agreement(event)
     _owners(event, row, "members_agreement_withdrawn", text=_text(row, event, "withdrawn"))

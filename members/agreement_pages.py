@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from consortium.kernel.formats import day_text
@@ -52,11 +53,16 @@ def comparisons(agreement: Agreement) -> list[Comparison]:
     """What changed since the offer before this one, and since the version that this one would replace."""
     offered, now = offered_revisions(agreement), readable(agreement)
     found = []
+
+    def told(old: Any) -> tuple[Difference, ...]:  # the language of the page first
+        language = (get_language() or "en")[:2]
+        return tuple(sorted(differences(old, now), key=lambda each: each.language != language))
+
     if len(offered) > 1:
-        found.append(Comparison("offer", _("Since the offer that you sent back"), differences(offered[-2], now)))
+        found.append(Comparison("offer", _("Since the offer that you sent back"), told(offered[-2])))
     if agreement.follows is not None:
         title = _("Since version %(version)d") % {"version": agreement.follows.version}
-        found.append(Comparison("version", title, differences(agreement.follows, now)))
+        found.append(Comparison("version", title, told(agreement.follows)))
     return found
 
 

@@ -20,6 +20,11 @@ SEPARATOR: Final = "__"
 BAR: Final = "|"
 WHOLE: Final = re.compile(r"[0-9]{1,18}")
 GIBIBYTES: Final = re.compile(r"([0-9]{1,9})\s*GiB", re.IGNORECASE)
+# Parts of names that are not said as they are written in code.
+SPOKEN: Final = {
+    "en": "(English)", "fr": "(French)", "po": "purchase order", "rpo": "RPO,", "rto": "RTO,", "bytes": "",
+    "max": "highest", "up": "up", "order": "purchase order",
+}  # fmt: skip
 HIDDEN: Final = frozenset({"version"})
 
 
@@ -41,7 +46,9 @@ class Term:
     @property
     def label(self) -> str:
         """The name for people."""
-        return " › ".join(part.replace("_", " ") for part in self.path).capitalize()
+        words = [SPOKEN.get(word, word) for part in self.path for word in [*part.split("_"), "›"]][:-1]
+        text = " ".join(word for word in words if word)
+        return text[:1].upper() + text[1:]
 
 
 def terms_of(model: type[BaseModel], path: tuple[str, ...] = (), *, optional: bool = False) -> Iterator[Term]:

@@ -27,7 +27,7 @@ from consortium.kernel.language import bilingual
 from consortium.kernel.money import exact_sum, plain
 from consortium.kernel.periods import Month
 from consortium.kernel.tenancy import Scope, consortium_scope
-from consortium.usecases.close_period import member_facts
+from consortium.usecases.month_facts import member_facts
 from members.models import Agreement, Institution, Issuer
 
 BILL = "billing.BillImport"

@@ -10,6 +10,8 @@ from consortium.kernel.language import LANGUAGES, bilingual
 from members.schedule_table import Part, schedule_parts
 
 CONTEXT: Final = 1  # unchanged lines shown before and after a change
+BLOCK: Final = re.compile(r"\s*(?:[-*+>]|\d+[.)]|#{1,6}\s)")  # begins a line of its own in Markdown
+HEADING: Final = re.compile(r"#{1,6}\s+")
 WORDS: Final = re.compile(r"\s+|[^\s]+")
 
 
@@ -57,7 +59,8 @@ class Difference:
 def difference(old: Any, new: Any, *, language: str) -> Difference:
     """Compare two agreements or revisions in one language."""
     titles = bilingual(old, "title", language), bilingual(new, "title", language)
-    clauses = text_changes(bilingual(old, "clauses", language), bilingual(new, "clauses", language))
+    texts = [paragraphs(bilingual(each, "clauses", language)) for each in (old, new)]
+    clauses = text_changes("\n".join(texts[0]), "\n".join(texts[1]))
     return Difference(
         language=language,
         title=titles if titles[0] != titles[1] else None,
@@ -69,6 +72,22 @@ def difference(old: Any, new: Any, *, language: str) -> Difference:
 def differences(old: Any, new: Any) -> tuple[Difference, ...]:
     """Compare two agreements or revisions in every language: a change of one text alone shows."""
     return tuple(difference(old, new, language=language) for language in LANGUAGES)
+
+
+def paragraphs(markdown: str) -> list[str]:
+    """Read Markdown as people do: a line for each heading, item and paragraph, however its source was broken."""
+    found: list[str] = []
+    is_open = False
+    for line in markdown.splitlines():
+        if not line.strip():
+            is_open = False
+            continue
+        if is_open and not BLOCK.match(line):
+            found[-1] = f"{found[-1]} {line.strip()}"
+        else:
+            found.append(HEADING.sub("", line.strip(), count=1) if line.lstrip().startswith("#") else line.strip())
+        is_open = not line.lstrip().startswith("#")
+    return found
 
 
 def text_changes(old: str, new: str) -> tuple[Line, ...]:

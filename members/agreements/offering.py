@@ -100,7 +100,7 @@ def withdraw_agreement(agreement: Agreement, *, reason: str, by: User | System, 
         before={"status": before},
         after={"status": "withdrawn"},
         reason=reason,
-        deliver_to=("members.mail_withdrawn",) if before in ("offered", "signed", "announced") else (),
+        deliver_to=("members.mail_agreement_withdrawn",) if before in ("offered", "signed", "announced") else (),
     )
 
 

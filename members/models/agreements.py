@@ -1,6 +1,6 @@
 """Service agreements: bilingual clauses and a typed schedule, versioned, signed, frozen."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateRangeField, RangeOperators
@@ -119,6 +119,12 @@ class Agreement(Row):
         """The first day that it does not cover, for whatever reason; None: open."""
         days = [day for day in (self.ends_on, self.covered_until) if day is not None]
         return min(days, default=None)
+
+    @property
+    def last_day(self) -> date | None:
+        """The last day that it covers; None: open. A version that gave way before it began has one before its first."""
+        end = self.covers_until
+        return end - timedelta(days=1) if end else None
 
 
 class AgreementRevision(Row):

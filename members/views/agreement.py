@@ -20,7 +20,7 @@ from members.agreement_forms import DelegateForm, NoticeForm, NoticeWithdrawalFo
 from members.agreement_pages import agreement_timeline, comparisons, readable, text_context
 from members.agreements.ending import earliest_last_day, standing_notice
 from members.forms import SignForm, show_refusal
-from members.models import Agreement, Signature, SigningInvitation
+from members.models import Agreement, Application, Signature, SigningInvitation
 from members.permissions import Permission
 from members.web import MemberRequest, institution_page
 
@@ -147,7 +147,7 @@ def agreement_request(request: MemberRequest, pk: UUID) -> HttpResponse:
 def agreement_delegate(request: MemberRequest, pk: UUID) -> HttpResponse:
     """Let somebody sign by a link to their address."""
     row = _agreement(request, pk)
-    form = DelegateForm(request.POST or None, initial={"language": request.institution.language})
+    form = DelegateForm(request.POST or None, initial=_likely_delegate(request))
     if request.method == "POST" and form.is_valid():
         try:
             agreements.invite_delegate(row, **form.cleaned_data, by=request.user, at=now())
@@ -160,6 +160,18 @@ def agreement_delegate(request: MemberRequest, pk: UUID) -> HttpResponse:
     open_now = SigningInvitation.objects.filter(agreement=row, used_at=None, revoked_at=None).first()
     context = {"institution": request.institution, "agreement": row, "invitation": open_now}
     return _form_page(request, "members/agreement_delegate.html", form, context)
+
+
+def _likely_delegate(request: MemberRequest) -> dict[str, str]:
+    """The signatory whom the application named, unless that is who asks."""
+    application = Application.objects.filter(institution=request.institution, status="approved").first()
+    if application is None or application.signatory_email.lower() == request.user.email.lower():
+        return {"language": request.institution.language}
+    return {
+        "name": application.signatory_name,
+        "email": application.signatory_email,
+        "language": application.language,
+    }
 
 
 @require_POST

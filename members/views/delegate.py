@@ -89,8 +89,10 @@ def sign(request: HttpRequest, invitation: SigningInvitation, token: str) -> Htt
 def sign_french(request: HttpRequest, invitation: SigningInvitation, token: str) -> HttpResponse:  # noqa: ARG001
     """Hand the French text over, and record it; then show it."""
     row = Agreement.objects.select_related("institution").get(pk=invitation.agreement_id)
-    if row.status == "offered":
+    try:
         agreements.deliver_text(row, language="fr", invitation=invitation, at=now())
+    except PortalError:
+        return redirect("agreement_sign", token)  # its page says what is the matter
     response = redirect("agreement_sign", token)
     response["Location"] += "?text=fr"
     return response

@@ -3,6 +3,7 @@
 from provisioning.models.holds import HubHold
 from provisioning.models.hubs import (
     Cluster,
+    ClusterCredential,
     Environment,
     Hub,
     HubDay,
@@ -23,6 +24,7 @@ from provisioning.models.service import (
 
 __all__ = [
     "Cluster",
+    "ClusterCredential",
     "Environment",
     "Hub",
     "HubDay",

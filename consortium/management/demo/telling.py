@@ -18,9 +18,9 @@ from consortium.kernel.periods import Month
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.management.demo.agreements import tell_agreements
 from consortium.management.demo.applying import tell_applying
-from consortium.management.demo.domains import tell_domains
-from consortium.management.demo.costs import tell_costs
 from consortium.management.demo.books import tell_books
+from consortium.management.demo.costs import tell_costs
+from consortium.management.demo.domains import tell_domains
 from consortium.management.demo.foundation import lay_foundation
 from consortium.management.demo.history import tell_history
 from consortium.management.demo.narrator import Narrator

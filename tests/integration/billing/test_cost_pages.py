@@ -23,9 +23,9 @@ from consortium.kernel.money import exact_sum
 from consortium.kernel.periods import Month
 from consortium.kernel.tenancy import Scope, consortium_scope, institution_scope
 from consortium.models import OutgoingMail
-from consortium.usecases.close_period import member_facts
 from consortium.usecases.costs import month_costs, what_if
 from consortium.usecases.import_bill import import_bill
+from consortium.usecases.month_facts import member_facts
 from consortium.usecases.watch_budgets import watch_budgets
 from members.models import User
 from tests.cast import Cast

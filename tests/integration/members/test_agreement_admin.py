@@ -1,6 +1,6 @@
 """Staff and agreements: drafts are edited and compared in the admin site, and every act is its own page."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +8,7 @@ from django.test import Client
 
 from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
+from members import agreements
 from members.agreements.drafting import TEXTS
 from members.agreements.ending import earliest_last_day
 from members.models import Agreement, AgreementRevision, AgreementTemplate, Institution, StaffSeat
@@ -15,7 +16,7 @@ from members.schedule import Schedule, ScheduleTemplate
 from members.schedule_form import initial_of
 from tests.cast import Cast
 from tests.integration.members.browser import signed_in
-from tests.unit.members.agreement_story import BUILDERS, Place, edit
+from tests.unit.members.agreement_story import BUILDERS, Place, edit, sign_both
 
 ROOT = "/en/staff/members"
 
@@ -173,3 +174,31 @@ def test_the_next_template_is_published_from_the_last(place: Place) -> None:
     newest = AgreementTemplate.objects.order_by("-version").first()
     assert newest is not None
     assert (newest.version, newest.schedule["version"], newest.schedule["notice_days"]) == (2, 2, 180)
+
+
+def test_days_of_another_version_are_named_and_what_was_typed_stays(place: Place) -> None:
+    browser = signed_in(place.cast.staff)
+    with consortium_scope(Scope.COMMAND):
+        first = BUILDERS["in_force"](place)
+        second = agreements.draft_change(
+            first, kind="amendment", starts_on=date(2027, 6, 1), by=place.cast.staff, at=place.at
+        )
+        sign_both(second, place)
+        third = agreements.draft_change(
+            second, kind="amendment", starts_on=date(2027, 7, 1), by=place.cast.staff, at=place.at
+        )
+    form = draft_form(third, starts_on="2026-11-01", note="Typed with care")
+    answer = browser.post(f"{ROOT}/agreement/{third.pk}/edit/", form)
+    html = answer.content.decode()
+    assert answer.status_code == 422
+    for words in ("Version 2 covers 2027-06-01 to 2027-09-30", "Typed with care", 'value="2026-11-01"'):
+        assert words in html
+
+
+def test_a_member_that_left_is_drafted_anew_from_the_newest_template(place: Place) -> None:
+    agreement, browser = built(place, "withdrawn"), signed_in(place.cast.staff)
+    assert act(browser, agreement, "redraft", starts_on="2027-01-01") == 302
+    with consortium_scope(Scope.COMMAND):
+        again = Agreement.objects.get(institution=place.birch, status="draft")
+    assert (again.version, again.kind, again.schedule["tier"]) == (2, "first", "small")
+    assert again.schedule["po_required"] is True

@@ -130,6 +130,7 @@ def signature_form(agreement: Agreement, **changes: str) -> dict[str, str]:
 def test_a_delegate_reads_and_signs_without_an_account(place: Place) -> None:
     agreement, owner = built(place, "offered"), signed_in(place.cast.stranger)
     wish = {"name": "Rita Rector", "email": ADDRESS, "language": "en"}
+    assert 'value="vp@birch.example"' in text_of(owner.get(url_of(agreement, "delegate/")))  # of the application
     assert owner.post(url_of(agreement, "delegate/"), wish | {"email": "nobody"}).status_code == 422
     assert owner.post(url_of(agreement, "delegate/"), wish).status_code == 302
     assert "A delegate signs next" in text_of(owner.get(url_of(agreement)))

@@ -15,6 +15,7 @@ from consortium.settings import _hide_secret_links
         "/sign-on/cedar/saml/finish/CANARY/",
         "/sign-on/cedar/callback/?code=CANARY&state=CANARY",
         "/en/accounts/login/?next=/en/&university=CANARY@cedar.example",
+        "/fr/sign/CANARY/french/",
     ],
 )
 def test_a_secret_link_is_cut_out_of_every_log_line(path: str) -> None:

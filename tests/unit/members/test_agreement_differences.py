@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from members import agreements
 from members.agreement_pages import revision_comparisons
-from members.agreements.differences import Line, difference, text_changes
+from members.agreements.differences import Line, difference, paragraphs, text_changes
 from tests.unit.members.agreement_story import BUILDERS, Place, edit
 
 lines = st.lists(st.text(alphabet="abc é", min_size=1, max_size=12), min_size=1, max_size=8)
@@ -44,6 +44,12 @@ def test_every_changed_line_of_both_texts_is_told(old: list[str], new: list[str]
     shown = {line for line in before if line.strip()}
     assert {line for line in old if line.strip() and line not in new} <= shown
     assert {line for line in new if line.strip() and line not in old} <= {line for line in after if line.strip()}
+
+
+def test_clauses_are_compared_as_they_are_read_not_as_they_are_broken() -> None:
+    source = "## 1. Fees\n\nThe member\npays.\n\n- one\n- two\n  and more\n"
+    assert paragraphs(source) == ["1. Fees", "The member pays.", "- one", "- two and more"]
+    assert paragraphs("# 1. Fees\nThe member pays.\n\n- one\n- two and more") == paragraphs(source)
 
 
 def test_a_schedule_differs_in_words_in_both_languages(place: Place) -> None:

@@ -1,19 +1,23 @@
 """An agreement's years: renewals, reminders, amendments, new prices, suspension, notice; time is an argument."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from consortium.kernel.errors import Forbidden, Invalid
 from consortium.kernel.states import TransitionRefused
+from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import AuditEvent, Job, OutgoingMail
 from members import agreements
 from members.agreements import lifecycle
 from members.agreements.prices import IncreaseTooLarge, NoticeTooShort, NotOnlyPrices
 from members.entitlements import AgreementSuspended, NoAgreement, entitlements, entitlements_between
 from members.models import Agreement, AgreementEvent, Membership
+from tests.cast import make_cast
 from tests.unit.members.agreement_story import (
     BUILDERS,
     Place,
@@ -23,7 +27,7 @@ from tests.unit.members.agreement_story import (
     noon,
     sign_both,
 )
-from tests.unit.members.story import deliver
+from tests.unit.members.story import deliver, make_applicant_university, make_template
 
 LAST_DAY = date(2027, 9, 30)  # of the first agreement, which begins on 1 October 2026
 
@@ -279,3 +283,23 @@ def test_one_agreement_that_cannot_be_read_does_not_hold_the_others_up(place: Pl
     sign_both(broken, place)
     BUILDERS["in_force"](place)
     assert lifecycle.run_due(at=noon(date(2027, 8, 10))) == 1
+
+
+@pytest.mark.usefixtures("committed_db")
+def test_four_calendars_at_once_offer_one_renewal_and_send_one_reminder(at: datetime) -> None:
+    cast = make_cast(at)
+    with consortium_scope(Scope.COMMAND):
+        place = Place(cast, make_applicant_university(), make_template(cast.issuer, at), at)
+        BUILDERS["in_force"](place)
+
+    def run(_number: int) -> int:
+        try:
+            return lifecycle.run_due(at=noon(date(2027, 9, 5)))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(run, range(4))) == 2
+    with consortium_scope(Scope.COMMAND):
+        assert Agreement.objects.filter(kind="renewal").count() == 1
+        assert AgreementEvent.objects.filter(kind="reminded").count() == 1
