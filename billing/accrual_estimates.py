@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from billing.line_taxes import tax_lines
 from billing.models import BillingAccount, Invoice, InvoiceLine
 from billing.prices import dues_by_month
+from billing.purchase_orders import number_on
 from billing.queries import NOT_MEMBERS_BUSINESS
 from billing.tax import TaxUndecided
 from billing.tax_facts import tax_facts
@@ -115,7 +116,7 @@ def _estimate(account: BillingAccount, agreement: Agreement, *, until: date, at:
     tax = _tax(account, lines, at)
     return AccrualEstimate(
         account=account,
-        po_number=account.po_number,
+        po_number=number_on(account, on=today),
         until=until,
         currency=account.currency,
         months=months,

@@ -183,6 +183,13 @@ def order_for(account: BillingAccount, *, total: Decimal, on: date) -> PurchaseO
     )
 
 
+def number_on(account: BillingAccount, *, on: date) -> str:
+    """Return the number of the order that holds on a day, of several the one that ends first; the account's own else."""
+    held = PurchaseOrder.objects.filter(billing_account=account, closed_at=None, valid__contains=on)
+    number = held.order_by("valid", "number").values_list("number", flat=True).first()
+    return number or account.po_number
+
+
 def use_order(invoice: Invoice, *, on: date) -> PurchaseOrderUse | None:
     """Take the invoice's total from the order that it names; None where it names none that is recorded.
 

@@ -9,8 +9,8 @@ from billing.models import BillingAccount
 from consortium.kernel import jobs
 from consortium.kernel.periods import Month
 from consortium.kernel.tenancy import Scope, consortium_scope
-from consortium.usecases.close_period import member_facts
 from consortium.usecases.join import countersign
+from consortium.usecases.month_facts import member_facts
 from members import agreements
 from members.agreements import lifecycle
 from members.models import Agreement, Institution

@@ -11,9 +11,9 @@ from django.test import Client
 from django.urls import reverse
 
 from billing import closing
-from billing.accounts import record_purchase_order
 from billing.accrual_estimates import EstimateInvalid, estimates, next_year_end
 from billing.models import BillingAccount
+from billing.purchase_orders import OrderLine, record_order
 from consortium.kernel.tenancy import Scope, consortium_scope, institution_scope
 from members.models import Agreement, AgreementTemplate
 from tests.cast import Cast
@@ -83,7 +83,9 @@ def test_what_is_invoiced_is_not_accrued_again(invoiced: Cast) -> None:
 def test_each_purchase_order_is_named(invoiced: Cast) -> None:
     with consortium_scope(Scope.JOB):
         account = BillingAccount.objects.get(institution=invoiced.university)
-        record_purchase_order(account, number="PO-77", by=RUN, at=NOW)
+        lines = [OrderLine(description="Hubs", amount=Decimal("50000.00"))]
+        first, last = date(2026, 4, 1), date(2027, 3, 31)
+        record_order(account, number="PO-77", lines=lines, first_day=first, last_day=last, by=RUN, at=NOW)
     with institution_scope(invoiced.university.pk):
         (one,) = estimates(invoiced.university.pk, until=date(2026, 10, 31), at=NOW)
         assert (one.po_number, one.net) == ("PO-77", Decimal("2478.64"))
