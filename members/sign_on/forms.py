@@ -63,6 +63,12 @@ class SignOnForm(forms.Form):
     )
     ask_mfa = forms.BooleanField(label=_("Ask your identity provider for a second factor (REFEDS MFA)"), required=False)
 
+    def show_needed(self, *, stored_secret: bool) -> None:
+        """Drop “optional” where it would mislead; `save_sign_on` says which fields the protocol needs."""
+        for name in ("idp", "client_id"):
+            self.fields[name].required = True
+        self.fields["secret"].required = not stored_secret
+
 
 class AffiliationForm(forms.Form):
     """Whose seats come by themselves."""

@@ -121,6 +121,7 @@ def sign_on_form(request: MemberRequest) -> HttpResponse:
         else:
             messages.success(request, _("Saved. Test it now: what people use does not change before you turn it on."))
             return redirect("sign_on", slug=request.institution.slug)
+    form.show_needed(stored_secret=row is not None and bool(row.sealed_secret))
     context = {
         "institution": request.institution,
         "form": form,
@@ -135,6 +136,8 @@ def _save(request: MemberRequest, values: dict[str, Any], *, at: datetime) -> Si
     secret, metadata = values.pop("secret"), values.pop("metadata")
     if metadata.strip() and values["kind"] == "saml":
         values |= saml.read_metadata(metadata)
+    if values["kind"] == "cilogon":
+        values["issuer"] = ""  # the field is not shown then: what stands in it belongs to another protocol
     return configuring.save_sign_on(
         institution=request.institution, values=values, secret=secret, by=request.user, at=at
     )

@@ -169,3 +169,11 @@ def test_staff_look_but_see_no_secret_and_change_nothing(cast: Cast, oidc: OidcI
     assert oidc.url in page
     assert row.sealed_secret not in page
     assert 'name="_save"' not in page
+
+
+def test_a_change_to_cilogon_leaves_the_old_issuer_behind(cast: Cast) -> None:
+    browser, path = signed_in(cast.technical), f"{SIGN_ON}provider/"
+    form = {"kind": "oidc", "issuer": "https://login.cedar.example", "client_id": "portal", "secret": "s3cret"}
+    browser.post(path, form)
+    browser.post(path, form | {"kind": "cilogon", "idp": "https://idp.cedar.example/shibboleth"})
+    assert (only_sign_on().kind, only_sign_on().issuer) == ("cilogon", "https://cilogon.org")
