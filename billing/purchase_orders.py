@@ -184,7 +184,7 @@ def order_for(account: BillingAccount, *, total: Decimal, on: date) -> PurchaseO
 
 
 def number_on(account: BillingAccount, *, on: date) -> str:
-    """Return the number of the order that holds on a day, of several the one that ends first; the account's own else."""
+    """Return the number of the order that holds on a day, of several the one that ends first; else the account's."""
     held = PurchaseOrder.objects.filter(billing_account=account, closed_at=None, valid__contains=on)
     number = held.order_by("valid", "number").values_list("number", flat=True).first()
     return number or account.po_number
