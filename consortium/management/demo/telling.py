@@ -18,6 +18,7 @@ from consortium.kernel.periods import Month
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.management.demo.foundation import lay_foundation
 from consortium.management.demo.history import tell_history
+from consortium.management.demo.invoicing import tell_invoicing
 from consortium.management.demo.narrator import Narrator
 from consortium.management.demo.people import DemoPerson, make_people
 from consortium.management.demo.story import NEWCOMER, STUDENT, Story
@@ -52,6 +53,7 @@ def tell(
             folder=home / "bills",
             say=narrator.say,
         )
+        tell_invoicing(issuer=issuer, staff=users["staff"], month=month)
         narrator.say("waiting for the web server")
         supervisor.wait_ready("web")
         step.link = _url("home")
