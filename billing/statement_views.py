@@ -3,9 +3,11 @@
 from datetime import date
 from uuid import UUID
 
+from django import forms
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.utils import translation
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from billing.documents import statement as statement_document
@@ -21,6 +23,13 @@ from members.permissions import Permission
 from members.web import MemberRequest, institution_page
 
 
+class SpanForm(forms.Form):
+    """The days of a statement, both included."""
+
+    first_day = forms.DateField(label=gettext_lazy("First day"), widget=forms.DateInput(attrs={"type": "date"}))
+    last_day = forms.DateField(label=gettext_lazy("Last day"), widget=forms.DateInput(attrs={"type": "date"}))
+
+
 @require_safe
 @institution_page(Permission.VIEW_INVOICES)
 def statement(request: MemberRequest) -> HttpResponse:
@@ -30,7 +39,8 @@ def statement(request: MemberRequest) -> HttpResponse:
         "statements": _statements(request),
         "first_day": first_day,
         "last_day": last_day,
-        "query": f"from={first_day.isoformat()}&to={last_day.isoformat()}",
+        "form": SpanForm({"first_day": first_day.isoformat(), "last_day": last_day.isoformat()}),
+        "query": f"first_day={first_day.isoformat()}&last_day={last_day.isoformat()}",
         "ageing": ageing(on=_today(request), institution_id=request.institution.pk),
     }
     return render(request, "billing/statement.html", context)
@@ -85,8 +95,8 @@ def _statements(request: MemberRequest) -> list[Statement]:
 def _span(request: MemberRequest) -> tuple[date, date]:
     """The days that were asked for; by default this year up to today."""
     today = _today(request)
-    first_day = _day(request.GET.get("from", "")) or date(today.year, 1, 1)
-    last_day = _day(request.GET.get("to", "")) or today
+    first_day = _day(request.GET.get("first_day", "")) or date(today.year, 1, 1)
+    last_day = _day(request.GET.get("last_day", "")) or today
     return first_day, max(first_day, last_day)
 
 

@@ -21,7 +21,7 @@ from consortium.kernel.money import plain
 from consortium.kernel.periods import Month
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import Job
-from consortium.usecases.close_period import request_close
+from consortium.usecases.close_period import KIND, request_close
 from consortium.usecases.month_facts import member_facts
 from members.models import Issuer, User
 
@@ -80,7 +80,7 @@ class Command(BaseCommand):
                 transaction.set_rollback(True)  # not even the month's own row is left behind
                 return result | {"ok": not stops, **seen, "job": None}
             if period.status == "closed":
-                return result | {"invoices": _invoices(period), "parked": [], "job": None}
+                return result | {"invoices": _invoices(period), "parked": [], "job": _last_job(issuer, month)}
             if stops:
                 return result | {"ok": False, "invoices": [], "parked": [], "job": None}
             prepared_by, approved_by = people
@@ -209,6 +209,13 @@ def _invoices(period: BillingPeriod) -> list[dict[str, Any]]:
         }
         for invoice in rows.order_by("number")
     ]
+
+
+def _last_job(issuer: Issuer, month: Month) -> dict[str, Any] | None:
+    """The job that closed the month, where one did."""
+    jobs_of_month = Job.objects.filter(kind=KIND, unique_key__startswith=f"{issuer.slug}:{month}")
+    job = jobs_of_month.order_by("-created_at").first()
+    return _job(job) if job else None
 
 
 def _job(job: Job) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _issuer(first: date) -> Issuer:
         bank = {"bank": "Demonstration Bank", "holder": issuer.name_en, "routing": "00010-999 · DEMOCAVV"}
         for currency, number in (("CAD", "1000-4417"), ("USD", "1000-4425")):
             BankDetails.objects.create(issuer=issuer, currency=currency, account_number=number, valid=valid, **bank)
-        for tax, where, number in (("GST", "CA", "70000 0000 RT0001"), ("QST", "QC", "1200000000 TQ0001")):
+        for tax, where, number in (("GST", "CA", "70000 0000 RT0001"), ("QST", "CA-QC", "1200000000 TQ0001")):
             TaxRegistration.objects.create(issuer=issuer, tax=tax, jurisdiction=where, number=number, valid=valid)
     return issuer
 

@@ -19,6 +19,7 @@ from consortium.kernel.clock import now
 from consortium.kernel.periods import Month, days_of, month_period
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.management.demo.foundation import GIB
+from consortium.management.demo.invoicing import second_approver
 from consortium.usecases.close_period import close_period
 from consortium.usecases.import_bill import import_bill
 from consortium.usecases.join import countersign
@@ -218,6 +219,6 @@ def _bill_and_close(issuer: Issuer, staff: User, month: Month, folder: Path) -> 
             return
         path = write_bill(month, folder)
         import_bill(path, issuer=issuer, charged_month=str(month), by=staff, at=at, create_account=True)
-        period = open_period(issuer, str(month))
+        period, approver = open_period(issuer, str(month)), second_approver()
     # Closed here rather than by a worker: a job's clock is the present, this month's is the past.
-    close_period(period.pk, by=staff, early=False, at=at)
+    close_period(period.pk, by=staff, early=False, at=at, approver=approver)

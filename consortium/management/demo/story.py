@@ -25,6 +25,7 @@ from consortium.kernel.tenancy import Scope, consortium_scope, institution_scope
 from consortium.management.demo.colleagues import tell_people
 from consortium.management.demo.foundation import GIB
 from consortium.management.demo.history import CONSENT_TITLE, address_of, apply_for, write_bill
+from consortium.management.demo.invoicing import second_approver
 from consortium.models import Document, Job
 from consortium.usecases.close_period import request_close
 from consortium.usecases.import_bill import import_bill
@@ -239,7 +240,14 @@ class Story:
     def close_month(self) -> Invoice:
         """Close the current month early; returns the newcomer's invoice."""
         with consortium_scope(Scope.COMMAND):
-            job = request_close(issuer=self.issuer, month=self.month, early=True, by=self.people["staff"], at=now())
+            job = request_close(
+                issuer=self.issuer,
+                month=self.month,
+                early=True,
+                by=self.people["staff"],
+                approver=second_approver(),
+                at=now(),
+            )
         self._wait_for(job.pk)
         with consortium_scope(Scope.COMMAND):
             invoice = Invoice.objects.filter(institution=self.newcomer, period__month=str(self.month)).first()

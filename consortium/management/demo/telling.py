@@ -23,6 +23,7 @@ from consortium.management.demo.costs import tell_costs
 from consortium.management.demo.domains import tell_domains
 from consortium.management.demo.foundation import lay_foundation
 from consortium.management.demo.history import tell_history
+from consortium.management.demo.invoicing import tell_invoicing
 from consortium.management.demo.narrator import Narrator
 from consortium.management.demo.people import DemoPerson, make_people
 from consortium.management.demo.service import tell_service
@@ -61,6 +62,7 @@ def tell(
         )
         tell_service(staff=users["staff"], months=months, at=now())
         tell_books(issuer=issuer, staff=users["staff"], months=months, at=now())
+        tell_invoicing(issuer=issuer, staff=users["staff"], month=month)
         narrator.say("waiting for the web server")
         supervisor.wait_ready("web")
         step.link = _url("home")

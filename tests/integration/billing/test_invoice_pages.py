@@ -231,12 +231,14 @@ def test_the_statement_and_the_vendor_pack_open_in_both_languages(
 ) -> None:
     sent(cast, period, at)
     client = client_of(cast.outsider)
-    page = client.get(reverse("statement", args=["maple"]) + "?from=2026-01-01&to=2026-12-31")
+    page = client.get(reverse("statement", args=["maple"]) + "?first_day=2026-01-01&last_day=2026-12-31")
     assert "788.59" in page.content.decode()
-    assert client.get(reverse("statement", args=["maple"]) + "?from=nonsense").status_code == 200
-    pdf = client.get(reverse("statement_pdf", args=["maple"]) + "?from=2026-01-01&to=2026-12-31").content
+    assert client.get(reverse("statement", args=["maple"]) + "?first_day=nonsense").status_code == 200
+    pdf = client.get(reverse("statement_pdf", args=["maple"]) + "?first_day=2026-01-01&last_day=2026-12-31").content
     assert "788.59" in text_of(pdf)
-    csv = client.get(reverse("statement_csv", args=["maple"]) + "?from=2026-01-01&to=2026-12-31").content.decode()
+    csv = client.get(
+        reverse("statement_csv", args=["maple"]) + "?first_day=2026-01-01&last_day=2026-12-31"
+    ).content.decode()
     assert '"invoice","Services of 2026-09","788.59","0","788.59","CAD"' in csv
     pack = text_of(client.get(reverse("vendor_pack", args=["maple", "icc"])).content)
     for words in ("123456789 RT0001", "1234567890 TQ0001", "Example Bank", "0001234"):
