@@ -77,7 +77,7 @@ def test_each_staff_role_holds_exactly_its_permissions_and_none_at_an_institutio
 @pytest.mark.usefixtures("scope")
 @pytest.mark.parametrize("permission", list(P))
 def test_the_check_refuses_exactly_whom_the_table_leaves_out(cast: Cast, permission: P) -> None:
-    homes = {name: cast.university for name in ("owner", "finance", "technical", "viewer")}
+    homes = dict.fromkeys(("owner", "finance", "technical", "viewer"), cast.university)
     homes["outsider"] = cast.other_university
     holders = set(TRUTH.get(permission, "").split())
     for name, place in product(PEOPLE, (cast.university, cast.other_university)):
