@@ -316,6 +316,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "weasyprint": {"level": "ERROR"},
+        "pikepdf": {"level": "WARNING"},
         "fontTools": {"level": "ERROR"},
         "httpx": {"level": "WARNING"},
         "stripe": {"level": "WARNING"},

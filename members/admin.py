@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from members import admin_applications, admin_diligence, admin_people
+from members import admin_applications, admin_diligence, admin_people, admin_sign_on
 from members.admin_agreements import AgreementAdmin, AgreementTemplateAdmin
 from members.models import (
     BankDetails,
@@ -26,6 +26,7 @@ class InstitutionAdmin(StaffAdmin):
     list_display = ("name_en", "slug", "city", "province", "zone", "domain")
     list_filter = ("province", "language")
     search_fields = ("name_en", "name_fr", "city", "domain", "slug", "ror")
+    readonly_fields = ("confirmed",)  # an act of the reviewer confirms, for good
 
 
 @admin.register(Membership)
@@ -79,4 +80,11 @@ class IssuerAdmin(StaffAdmin):
 
 
 # Registered in their own modules.
-__all__ = ["AgreementAdmin", "AgreementTemplateAdmin", "admin_applications", "admin_diligence", "admin_people"]
+__all__ = [
+    "AgreementAdmin",
+    "AgreementTemplateAdmin",
+    "admin_applications",
+    "admin_diligence",
+    "admin_people",
+    "admin_sign_on",
+]

@@ -71,7 +71,7 @@ ROLES: dict[Role, frozenset[Permission]] = {
             P.MANAGE_TOKENS, P.MANAGE_SIGN_ON,
         }
     ),
-    Role.VIEWER: frozenset({P.VIEW_INSTITUTION, P.VIEW_HUBS, P.VIEW_SERVICE_LEVEL}),
+    Role.VIEWER: frozenset({P.VIEW_INSTITUTION, P.VIEW_HUBS}),
 }  # fmt: skip
 STAFF_ROLES: dict[StaffRole, frozenset[Permission]] = {
     StaffRole.REVIEWER: frozenset({P.REVIEW_APPLICATIONS, P.COUNTERSIGN_AGREEMENT}),

@@ -22,10 +22,12 @@ from consortium.kernel.clock import now
 from consortium.kernel.documents import store
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.api_tokens import issue_token
+from members.domains import add_domain
 from members.models import Agreement, Application
 from members.onboarding import approve_application
 from members.ownership import offer_ownership
 from members.permissions import Permission
+from members.sign_on.configuring import save_sign_on
 from tests.cast import Cast
 from tests.unit.billing.issued import make_invoice
 from tests.unit.members.invited import invited
@@ -45,6 +47,18 @@ ELSEWHERE: Mapping[str, str] = {
     "account_reset_password_from_key": "allauth's signed link: tests/integration/members/test_account_pages.py",
     "mfa_edit_webauthn": "one's own passkeys: tests/integration/members/test_passkeys.py",
     "mfa_remove_webauthn": "one's own passkeys: tests/integration/members/test_passkeys.py",
+    "access_request": "anybody may ask for access: tests/integration/members/test_applying_ways.py",
+    "agreement_sign": "the link is the authority: tests/integration/members/test_agreement_pages.py",
+    "agreement_sign_french": "the link is the authority: tests/integration/members/test_agreement_pages.py",
+    "sign_on_begin": "anybody may begin to sign on: tests/integration/members/test_sign_on_oidc.py",
+    "sign_on_callback": "an identity provider comes here: tests/integration/members/test_sign_on_oidc.py",
+    "sign_on_acs": "an identity provider comes here: tests/integration/members/test_sign_on_saml.py",
+    "sign_on_metadata": "for identity providers, public: tests/integration/members/test_sign_on_saml.py",
+    "sign_on_finish": "one browser's own ticket: tests/integration/members/test_sign_on_saml.py",
+    "costs_csv": "a month is nobody's object: tests/integration/billing/test_cost_pages.py",
+    "costs_focus": "a month is nobody's object: tests/integration/billing/test_cost_pages.py",
+    "due_diligence_file": "the pack is for everybody: tests/integration/members/test_diligence_pages.py",
+    "sign_on_unlink": "one's own identities: tests/integration/members/test_sign_on_entering.py",
     "receipt_pdf": "its second key is the first one's: tests/unit/billing/test_payment_pages.py",
 }
 
@@ -77,6 +91,15 @@ class Rows:
             "payment": self.keys[:1],
             "hub_slug": self.hubs,
             "language": ("en",),
+            "generation": (1,),
+            "month": ("2026-09",),
+            "bill": self.keys[:3],
+            "pool": ("shared",),
+            "key": ("use",),
+            "act": ("enable",),
+            "invitation": self.keys[:1],
+            "kind": ("ubl",),
+            "issuer": ("icc",),
         }
         object.__setattr__(self, "values", values)
 
@@ -125,6 +148,9 @@ def make_foreign_rows(cast: Cast, at: datetime) -> Rows:
             by=cast.owner,
             at=now(),
         )
+        add_domain(institution=cast.university, name="cedar.example", by=cast.technical, at=now())
+        provider = {"kind": "oidc", "issuer": "https://login.cedar.example", "client_id": "portal"}
+        save_sign_on(institution=cast.university, values=provider, secret="s", by=cast.technical, at=now())
         agreement = _agreement(cast, at)
         for subject, kind in ((agreement, "agreement"), (invoice, "invoice")):
             store(
@@ -141,14 +167,15 @@ def make_foreign_rows(cast: Cast, at: datetime) -> Rows:
 
 
 def _agreement(cast: Cast, at: datetime) -> Agreement:
-    """An offered agreement and the application it came from, moved to the university that is a member already."""
+    """An offered agreement, moved to the university that is a member already, and an application of its own."""
     from tests.unit.members.story import make_applicant_university  # noqa: PLC0415 - a university of its own
 
     make_template(cast.issuer, at)
     application: Application = submitted(make_applicant_university(), by=cast.stranger, at=at)
     agreement = approve_application(application, starts_on=FIRST_DAY, by=cast.staff, at=at)
     Agreement.objects.filter(pk=agreement.pk).update(institution=cast.university)
-    Application.objects.filter(pk=application.pk).update(institution=cast.university)
+    # What was submitted is frozen, so the member's own application is a draft that was never handed in.
+    Application.objects.create(institution=cast.university, applicant=cast.stranger, created_at=at)
     agreement.refresh_from_db()
     return agreement
 

@@ -151,7 +151,10 @@ def costs_own(request: MemberRequest, month: str, bill: UUID) -> HttpResponse:
 def costs_own_csv(request: MemberRequest, month: str, bill: UUID) -> HttpResponse:
     """The institution's own rows of a bill."""
     _month(request, month)
-    return _file(rows_csv(rows_of_member(bill, request.institution.pk)), f"rows-{request.institution.slug}-{month}")
+    rows = rows_of_member(bill, request.institution.pk)
+    if not rows.exists():
+        raise Http404
+    return _file(rows_csv(rows), f"rows-{request.institution.slug}-{month}")
 
 
 def _page(request: MemberRequest, month: Month, *, form: BudgetForm | None) -> HttpResponse:

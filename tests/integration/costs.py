@@ -10,6 +10,7 @@ from provisioning.catalogue import load_catalogue
 from provisioning.models import Cluster, Hub, HubDay
 from tests.cast import Cast
 from tests.integration.billing.stories import RUN, STORY_ROWS, bill_file, schedule, set_up
+from tests.signatures import put_in_force
 
 MEMORY = {"cedar": 5_400_000, "maple": 1_800_000}
 DUES = {"cedar": "12000.00", "maple": "6000.00"}
@@ -54,8 +55,7 @@ def agree(institution: Institution, issuer: Issuer, *, at: datetime) -> Agreemen
         schedule=schedule(DUES[institution.slug]).as_json(),
         created_at=at,
     )
-    for status in ("offered", "signed", "in_force"):
-        Agreement.objects.filter(pk=agreement.pk).update(status=status)
+    put_in_force(agreement, at=at)
     return agreement
 
 

@@ -169,7 +169,7 @@ def test_the_application_shows_the_way_and_whose_turn_it_is(cast: Cast, birch: I
         application = Application.objects.get()
         approve_application(application, starts_on=FIRST_DAY, negotiate=True, by=cast.staff, at=at)
     page = text_of(browser.get(url))
-    assert "The consortium offers it." in page
+    assert "The consortium writes it and offers it." in page
     assert "Ben Registrar, registrar@birch.example" in page  # has no account: to be given the role later
     assert "/agreements/" not in page  # a draft is the consortium's own
 

@@ -163,7 +163,7 @@ def erable(place: Place) -> Agreement:
     university = Institution.objects.create(
         slug="erable", name_en="Erable University", name_fr="Université Érable", province="QC", zone="America/Toronto"
     )
-    return offered(university, **place.people)
+    return offered(university, **place.people, email_domains=["erable.example"])
 
 
 def owner_signs(place: Place, agreement: Agreement, language: str) -> Signature:

@@ -39,6 +39,9 @@ TRUTH = {
     P.SIGN_AGREEMENT: "owner",
     P.MANAGE_TOKENS: "owner technical",
     P.MANAGE_SIGN_ON: "owner technical",
+    P.RETIRE_HUB: "owner",
+    P.VIEW_SERVICE_LEVEL: "owner finance technical",
+    P.QUESTION_SERVICE_LEVEL: "owner finance technical",
 }
 PEOPLE = ("owner", "finance", "technical", "viewer", "outsider", "stranger", "staff")
 

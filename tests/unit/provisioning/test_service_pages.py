@@ -57,7 +57,7 @@ def browser(user: User) -> Client:
 
 @pytest.mark.parametrize(
     ("who", "code"),
-    [("owner", 200), ("finance", 200), ("technical", 200), ("viewer", 200), ("outsider", 404), ("stranger", 404)],
+    [("owner", 200), ("finance", 200), ("technical", 200), ("viewer", 403), ("outsider", 404), ("stranger", 404)],
 )
 def test_who_sees_the_service_level(cast: Cast, hub: Hub, who: str, code: int) -> None:
     assert browser(cast.person(who)).get(PAGE).status_code == code

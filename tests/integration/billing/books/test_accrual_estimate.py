@@ -29,6 +29,7 @@ from tests.integration.billing.stories import (
     take_in,
     three_to_one,
 )
+from tests.signatures import put_in_force
 
 NOW = datetime(2026, 10, 15, 16, 0, tzinfo=UTC)
 
@@ -57,8 +58,7 @@ def agree(cast: Cast, dues: str, *, starts_on: date, at: datetime) -> None:
         clauses_en="x", clauses_fr="x", schedule=terms, currency="CAD", zone=cast.university.zone, starts_on=starts_on,
         created_at=at,
     )  # fmt: skip
-    for status in ("offered", "signed", "in_force"):
-        Agreement.objects.filter(pk=row.pk).update(status=status)
+    put_in_force(row, at=at)
 
 
 def test_months_that_are_not_invoiced_are_dues_and_the_average(invoiced: Cast) -> None:
