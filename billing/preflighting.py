@@ -19,11 +19,14 @@ from billing.charges import kept_pools, strangers, view_of_computed
 from billing.facts import Finding, MemberFacts, covered
 from billing.fx import RateMissing, rate_on
 from billing.line_taxes import tax_lines
+from billing.manual_costs import PROVIDER as MANUAL
 from billing.models import BillImport, BillingAccount, BillingPeriod, CloudAccount, CostRow
 from billing.pools import compute_pools, last_day
+from billing.provider_totals import provider_findings
 from billing.purchase_orders import PurchaseOrderMissing, PurchaseOrderShort, order_for
 from billing.tax import TaxUndecided
 from billing.tax_facts import tax_facts
+from billing.unattributed import open_unattributed
 from consortium.kernel.errors import PortalError
 from consortium.kernel.money import plain, quantum
 from consortium.kernel.periods import Month, local_date, month_period
@@ -44,6 +47,7 @@ def preflight(period: BillingPeriod, facts: Sequence[MemberFacts], *, at: dateti
     held = accounts(period)
     findings = [
         *_bills(period, facts, at=at),
+        *provider_findings(period),
         *_unattributed(period),
         *_rates(period, members),
         *_accounts(period, members, held, at=at),
@@ -103,14 +107,17 @@ def purchase_orders(
 
 
 def _bills(period: BillingPeriod, facts: Sequence[MemberFacts], *, at: datetime) -> Iterator[Finding]:
-    """An account that had a bill the month before is expected to have one; once the month is over, to have it now."""
+    """An account that had a bill the month before is expected to have one; once the month is over, to have it now.
+
+    What is entered by hand comes when it comes.
+    """
     month = Month.parse(period.month)
     before = BillImport.objects.filter(cloud_account__issuer=period.issuer, month=str(month.previous()))
     present = BillImport.objects.filter(cloud_account__issuer=period.issuer, month=str(month))
     missing = CloudAccount.objects.filter(pk__in=before.values("cloud_account")).exclude(
         pk__in=present.values("cloud_account")
     )
-    for account in missing.order_by("slug"):
+    for account in missing.exclude(provider=MANUAL).order_by("slug"):
         yield Finding(
             code="bill_missing",
             blocking=month_is_over(period, facts, at=at),
@@ -119,7 +126,8 @@ def _bills(period: BillingPeriod, facts: Sequence[MemberFacts], *, at: datetime)
 
 
 def _unattributed(period: BillingPeriod) -> Iterator[Finding]:
-    rows = CostRow.objects.filter(bill__in=current_bills(period).values("pk"), destination="unattributed")
+    waiting = [each.bill.pk for each in open_unattributed(period)]
+    rows = CostRow.objects.filter(bill__in=waiting, destination="unattributed")
     for group in rows.values("currency").annotate(total=Sum("billed_cost"), number=Count("pk")).order_by("currency"):
         yield Finding(
             code="unattributed",

@@ -18,6 +18,7 @@ from billing.periods import PeriodClosed, open_period
 from billing.placing import NothingMoves, place_again, try_on
 from billing.policies import PolicyInvalid, Wanted, adopt_policy
 from billing.pools import compute_pools, cost_sums
+from billing.preflighting import preflight
 from billing.rules import add_rule, move_rule
 from billing.unattributed import AcceptanceInvalid, accept_unattributed, open_unattributed, unattributed_of
 from consortium.kernel.documents import read
@@ -156,6 +157,16 @@ def test_a_person_accepts_what_no_rule_claims_with_a_reason_and_its_total(
         assert not open_unattributed(period)
         event = AuditEvent.objects.get(action="billing.cost_accepted")
         assert event.after["total"] == "1.25"
+
+
+def test_what_was_accepted_no_longer_stops_the_close(
+    cast: Cast, period: BillingPeriod, at: datetime, tmp_path: Path
+) -> None:
+    with consortium_scope(Scope.JOB):
+        bill = take_in(bill_file(tmp_path, ("1.25", ATLANTIS)), cast, at)
+        assert "unattributed" in {finding.code for finding in preflight(period, [], at=at)}
+        accept_unattributed(bill, total=Decimal("1.25"), reason="lost", by=cast.staff, at=at)
+        assert "unattributed" not in {finding.code for finding in preflight(period, [], at=at)}
 
 
 def test_another_version_is_accepted_anew(cast: Cast, period: BillingPeriod, at: datetime, tmp_path: Path) -> None:
