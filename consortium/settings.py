@@ -36,6 +36,9 @@ SAMPLE_INTERVAL_SECONDS = _read.read(
 WORK_CHECK_INTERVAL_SECONDS = _read.read(
     positive, "WORK_CHECK_INTERVAL_SECONDS", default=300, why="seconds between visits of the synthetic user"
 )
+STALLED_AFTER_SECONDS = _read.read(
+    positive, "STALLED_AFTER_SECONDS", default=60, why="seconds of silence after which work is said to be stalled"
+)
 HUB_PYTHON = _read.read(
     Path, "HUB_PYTHON", default=BASE_DIR / ".venv-hub/bin/python", why="the interpreter of the local hubs"
 )

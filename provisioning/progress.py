@@ -9,7 +9,7 @@ from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
 from consortium.kernel.formats import duration_text
-from consortium.kernel.jobs import STALLED_AFTER, stalled
+from consortium.kernel.jobs import silence_allowed, stalled
 from consortium.kernel.periods import zone as zone_of
 from consortium.models import Job
 from provisioning.models import Hub
@@ -84,7 +84,7 @@ def progress_panel(hub: Hub, job: Job, *, at: datetime) -> ProgressPanel:
 
 def _state(job: Job, at: datetime) -> str:
     if job.state == "queued":
-        return "stalled" if at - job.run_after > STALLED_AFTER else "queued"
+        return "stalled" if at - job.run_after > silence_allowed() else "queued"
     if job.state == "running":
         return "stalled" if stalled(job, at=at) else "running"
     return "succeeded" if job.state == "succeeded" else "failed"

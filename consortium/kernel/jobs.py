@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Q
 
@@ -29,7 +30,6 @@ from consortium.states import JOB
 log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=15)
-STALLED_AFTER = timedelta(seconds=60)
 HINT_AFTER = timedelta(seconds=2)
 LOG_LINES = 200
 MAX_CRASHES = 10  # starts beyond the kind's own attempts: those that ended with their worker
@@ -130,10 +130,15 @@ def retry(job: Job, *, at: datetime) -> None:
     transaction.on_commit(lambda: hint(job.pk))
 
 
+def silence_allowed() -> timedelta:
+    """Return after how long a silence work is said to be stalled: STALLED_AFTER_SECONDS, a minute as a rule."""
+    return timedelta(seconds=settings.STALLED_AFTER_SECONDS)
+
+
 def stalled(job: Job, *, at: datetime) -> bool:
-    """Tell whether a running job has been silent for 60 s."""
+    """Tell whether a running job has been silent for longer than is allowed."""
     beat = job.heartbeat_at or job.started_at
-    return job.state == "running" and beat is not None and at - beat > STALLED_AFTER
+    return job.state == "running" and beat is not None and at - beat > silence_allowed()
 
 
 @dataclass
