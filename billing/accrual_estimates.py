@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db.models import Sum
 from django.utils.translation import gettext as _
 
+from billing.deferral_plan import dues_until
 from billing.line_taxes import tax_lines
 from billing.models import BillingAccount, Invoice, InvoiceLine
 from billing.prices import dues_by_month
@@ -110,7 +111,8 @@ def _estimate(account: BillingAccount, agreement: Agreement, *, until: date, at:
     basis = _invoiced_months(account)
     first = max(Month.of(agreement.starts_on), Month.parse(basis[0]).next() if basis else Month.of(agreement.starts_on))
     average = _average(account, basis[:BASIS_MONTHS])
-    months = tuple(_months(agreement, first, until, average))
+    paid_until = dues_until(account.issuer, before=str(first)).get(account.institution_id)
+    months = tuple(_months(agreement, first, until, average, paid_until))
     lines = [("dues", exact_sum(each.dues for each in months)), ("active_users", exact_sum(e.other for e in months))]
     net = exact_sum(amount for _kind, amount in lines)
     tax = _tax(account, lines, at)
@@ -144,15 +146,21 @@ def _average(account: BillingAccount, months: Sequence[str]) -> Fraction:
     return Fraction(to_minor(total, account.currency), len(months))
 
 
-def _months(agreement: Agreement, first: Month, until: date, average: Fraction) -> Iterable[EstimatedMonth]:
-    """Every month from the first that is not invoiced to that of `until`, its covered days against all of them."""
+def _months(
+    agreement: Agreement, first: Month, until: date, average: Fraction, paid_until: date | None
+) -> Iterable[EstimatedMonth]:
+    """Every month from the first that is not invoiced to that of `until`, its covered days against all of them.
+
+    Dues that were invoiced in advance are not accrued: they are paid for up to `paid_until`.
+    """
     schedule = Schedule.parse(agreement.schedule)
     month = first
     while month.first_day <= until:
         days = days_of(month)
         covered = sum(_covers(agreement, day) and day <= until for day in days)
         part = Fraction(covered, len(days))
-        dues = _share(_dues(schedule, agreement, month), part, agreement.currency)
+        is_paid = paid_until is not None and month.first_day < paid_until
+        dues = Decimal(0) if is_paid else _share(_dues(schedule, agreement, month), part, agreement.currency)
         other = from_minor(_nearest(average * part), agreement.currency)
         if covered:
             yield EstimatedMonth(month=month, dues=dues, other=other, days=covered, of_days=len(days))

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from billing.accounts import accounts_by_institution
 from billing.bills import current_bills
+from billing.deferral_plan import dues_until
 from billing.drafting import Charges, Conversion, DirectCost, ExtraCharge, SharedCost
 from billing.facts import MemberFacts, covered
 from billing.fx import converted, rate_on
@@ -110,6 +111,7 @@ def charges_of(period: BillingPeriod, facts: Sequence[MemberFacts], pools: Itera
     extra = _extra(period, currencies)
     held, left = accounts_by_institution(period.issuer), left_by_account(period.issuer, before=period)
     prepaid = {key: left.get(account.pk, Decimal(0)) for key, account in held.items()}
+    dues = dues_until(period.issuer, before=period.month)
     return [
         Charges(
             month=month,
@@ -119,6 +121,7 @@ def charges_of(period: BillingPeriod, facts: Sequence[MemberFacts], pools: Itera
             shared=tuple(shared[member.institution_id]),
             extra=tuple(extra[member.institution_id]),
             prepaid=prepaid.get(member.institution_id, Decimal(0)),
+            dues_until=dues.get(member.institution_id),
         )
         for member in members
         if (billed := member.billed_period(month))

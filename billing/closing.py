@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from billing import preflighting
 from billing.bills import current_bills
 from billing.charges import charges_of, kept_pools, view_of_computed
+from billing.deferrals import recognise
 from billing.drafting import Draft, NothingDue, compose
 from billing.facts import Finding, MemberFacts
 from billing.invoice_drafts import live_regular, write_draft
@@ -32,6 +33,7 @@ from consortium.kernel import audit
 from consortium.kernel.audit import Fact, System
 from consortium.kernel.crash import crash_point
 from consortium.kernel.errors import PortalError
+from consortium.kernel.periods import Month, month_period
 from members.models import User
 from members.permissions import Permission, check_staff
 
@@ -163,9 +165,10 @@ def parked(period: BillingPeriod, facts: Sequence[MemberFacts], *, at: datetime)
 
 @transaction.atomic
 def finish_closing(period: BillingPeriod, *, by: User | System, at: datetime) -> BillingPeriod:
-    """Post the month's cloud bills and lock the month for ever; closed before, it returns the period.
+    """Post the month's cloud bills, make income of the dues it earned, and lock the month for ever.
 
-    Drafts that wait for a purchase order or an approval stay, and may be issued later. Raises Forbidden,
+    Closed before, it returns the period. A month that is closed while it runs has earned nothing yet: a later one makes
+    up for it. Drafts that wait for a purchase order or an approval stay, and may be issued later. Raises Forbidden,
     PeriodNotClosing.
     """
     check_staff(by, Permission.CLOSE_MONTH)
@@ -177,6 +180,9 @@ def finish_closing(period: BillingPeriod, *, by: User | System, at: datetime) ->
         tax = taxes.get(bill.pk, Decimal(0))
         post_supplier_bill(bill, issuer=period.issuer, input_tax=tax, on=last_day(period), at=at)
     crash_point("closing.bills_posted")
+    month = Month.parse(period.month)
+    if at >= month_period(month, period.issuer.zone).end:
+        recognise(period.issuer, month, by=by, at=at)
     PERIOD.move(period, "closed", closed_at=at)
     invoices = Invoice.objects.filter(period=period).exclude(status="discarded").count()
     after = {"run": period.run, "early": period.closed_early, "invoices": invoices}

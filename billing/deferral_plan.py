@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from psycopg.types.range import DateRange
@@ -18,6 +18,9 @@ from billing.models import Deferral, DeferralPart, Invoice, InvoiceLine
 from consortium.kernel.errors import Invalid
 from consortium.kernel.money import from_minor, to_minor
 from consortium.kernel.periods import Month, days_of
+from members.models import Issuer
+
+LONGEST_MONTHS: Final = 12  # that one instalment of dues pays for
 
 
 class CoverageInvalid(Invalid):
@@ -72,6 +75,28 @@ def coverage(evidence: Mapping[str, Any]) -> tuple[date, date] | None:
     return since, until
 
 
+def dues_until(issuer: Issuer, *, before: str) -> dict[UUID, date]:
+    """Return the first day that no dues of an earlier month's invoice paid for, by institution. One query.
+
+    `before` is a month, YYYY-MM: its own invoices and later ones do not count, so that a preview says the same after
+    them; void and discarded ones pay for nothing.
+    """
+    first = str(Month.parse(before).plus(-LONGEST_MONTHS))
+    rows = InvoiceLine.objects.filter(
+        kind="dues",
+        invoice__issuer=issuer,
+        invoice__period__month__gte=first,
+        invoice__period__month__lt=before,
+        evidence__covers__until__gte=before,
+    ).exclude(invoice__status__in=["discarded", "void"])
+    found: dict[UUID, date] = {}
+    for institution, evidence in rows.values_list("institution_id", "evidence"):
+        days = coverage(evidence)
+        if days is not None:
+            found[institution] = max(days[1], found.get(institution, days[1]))
+    return found
+
+
 def _keep(invoice: Invoice, line: InvoiceLine, days: tuple[date, date], *, on: date, at: datetime) -> None:
     deferral = Deferral.objects.create(
         institution_id=invoice.institution_id,
@@ -111,4 +136,4 @@ def _weights(since: date, until: date) -> dict[Month, Fraction]:
     return weights
 
 
-__all__ = ["CoverageInvalid", "coverage", "keep_plan", "spread"]
+__all__ = ["CoverageInvalid", "coverage", "dues_until", "keep_plan", "spread"]

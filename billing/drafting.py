@@ -11,9 +11,10 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from billing.dues import Instalment, instalment_of
 from billing.facts import MemberFacts
 from billing.line_taxes import LineTax, Taxed, TaxFacts, tax_lines
-from billing.prices import INSTALMENTS, PriceSchedule, dues_by_month, user_charge
+from billing.prices import PriceSchedule, user_charge
 from billing.snapshot import SharePart, StepPart
 from consortium.kernel.errors import PortalError
 from consortium.kernel.money import EXACT, plain
@@ -94,6 +95,7 @@ class Charges:
     shared: tuple[SharedCost, ...] = ()
     extra: tuple[ExtraCharge, ...] = ()
     prepaid: Decimal = Decimal(0)  # what is left of it in the member's currency
+    dues_until: date | None = None  # the first day that no earlier invoice's dues paid for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,40 +202,57 @@ def _prepaid(amount: Decimal) -> DraftLine:
 
 
 def _dues(charges: Charges, prices: PriceSchedule) -> Iterator[DraftLine]:
-    """The month's instalment of the dues year, which is the calendar year."""
-    month, joined = charges.month, charges.facts.starts_on
-    year_start = date(month.year, 1, 1)
-    parts = dues_by_month(prices.tier.yearly_dues, currency=prices.currency, joined=joined, year_start=year_start)
-    if month not in parts:
+    """The instalment of the dues year, which is the calendar year; one that pays for months to come says which."""
+    found = instalment_of(
+        charges.month,
+        yearly=prices.tier.yearly_dues,
+        currency=prices.currency,
+        joined=charges.facts.starts_on,
+        ends_on=charges.facts.ends_on,
+        every=charges.facts.schedule.dues_every,
+        covered_until=charges.dues_until,
+    )
+    if found is None:
         return
-    number, count = sorted(parts).index(month) + 1, len(parts)
-    amount = parts[month]
-    english = f"Membership dues {month.year}, {prices.tier.name_en}: instalment {number} of {count}"
-    french = f"Cotisation {month.year}, {prices.tier.name_fr} : versement {number} de {count}"
+    words_en, words_fr = _dues_words(found, prices)
+    year = charges.month.year
     step = StepPart(
-        label_en=f"Dues for {month.year}" + ("" if count == INSTALMENTS else f", from {max(joined, year_start)} on"),
-        label_fr=f"Cotisation {month.year}"
-        + ("" if count == INSTALMENTS else f", depuis le {max(joined, year_start)}"),
-        amount=sum(parts.values(), Decimal(0)),
+        label_en=f"Dues for {year}" + ("" if found.is_whole_year else f", from {found.first_day} on"),
+        label_fr=f"Cotisation {year}" + ("" if found.is_whole_year else f", depuis le {found.first_day}"),
+        amount=found.year_total,
     )
     yield DraftLine(
         kind="dues",
-        description_en=english,
-        description_fr=french,
+        description_en=words_en,
+        description_fr=words_fr,
         quantity=Decimal(1),
-        unit="month",
-        unit_price=amount,
-        net=amount,
+        unit="month" if found.first == found.last else "",
+        unit_price=found.amount,
+        net=found.amount,
         source_type="members.Agreement",
         source_id=charges.facts.agreement_id,
         evidence={
             "steps": [step.model_dump(mode="json")],
             "yearly_dues": plain(prices.tier.yearly_dues),
-            "joined": joined.isoformat(),
-            "instalment": number,
-            "instalments": count,
+            "joined": charges.facts.starts_on.isoformat(),
+            "instalment": found.number,
+            "instalments": found.count,
+            "covers": found.covers,
         },
     )
+
+
+def _dues_words(found: Instalment, prices: PriceSchedule) -> tuple[str, str]:
+    """A line's words in English and French; an instalment of several months names them."""
+    english = f"Membership dues {found.first.year}, {prices.tier.name_en}"
+    french = f"Cotisation {found.first.year}, {prices.tier.name_fr}"
+    if found.first != found.last:
+        return (
+            f"{english}: {found.first.label('en')} to {found.last.label('en')}",
+            f"{french} : {found.first.label('fr')} à {found.last.label('fr')}",
+        )
+    part_en, part_fr = f"instalment {found.number} of {found.count}", f"versement {found.number} de {found.count}"
+    return f"{english}: {part_en}", f"{french} : {part_fr}"
 
 
 def _users(charges: Charges, prices: PriceSchedule) -> Iterator[DraftLine]:

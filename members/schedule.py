@@ -7,7 +7,7 @@ the same terms, with a tier of yearly dues for each size of institution.
 
 from decimal import Decimal
 from itertools import pairwise
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
@@ -96,6 +96,7 @@ class _Terms(FrozenTerms):
     version: Positive = 1
     currency: Currency
     slabs: tuple[Slab, ...]
+    dues_every: Literal["month", "quarter", "year"] = "month"  # how often dues are invoiced; longer ones in advance
     included_support_hours: Amount
     support_hourly_rate: Amount
     creditable_monthly_fee: Amount  # per hub: what a service credit is a share of; never pass-through cost

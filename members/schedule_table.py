@@ -87,6 +87,7 @@ def _prices(schedule: Schedule, language: str) -> tuple[Row, ...]:
 
     tier = schedule.tier_name_fr if language == "fr" else schedule.tier_name_en
     rows = [(_("Yearly dues (%(tier)s)") % {"tier": tier}, money(schedule.dues))]
+    rows.append((_("Dues are invoiced"), _dues_every(schedule)))
     first = 1
     for slab in schedule.slabs:
         start = number_text(first, language=language)
@@ -115,6 +116,14 @@ def _prices(schedule: Schedule, language: str) -> tuple[Row, ...]:
         rows.append((_("How shared cost is split"), bilingual(allocation, "policy", language)))
         rows.append((_("Notice before the split changes"), days_text(allocation.notice_days)))
     return tuple(rows)
+
+
+def _dues_every(schedule: Schedule) -> str:
+    return {
+        "month": _("Every month"),
+        "quarter": _("Every quarter, in advance"),
+        "year": _("Every year, in advance"),
+    }[schedule.dues_every]
 
 
 def _payment(schedule: Schedule, language: str) -> tuple[Row, ...]:

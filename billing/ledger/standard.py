@@ -4,10 +4,10 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from billing.chart_of_accounts import INCOME_OF_LINE, PAYABLE_OF_TAX, Account
+from billing.commitments import prepaid_posting
 from billing.deferral_plan import keep_plan
 from billing.ledger.posting import Leg, post
 from billing.models import BillImport, Invoice, InvoiceLine, InvoiceLineTax, LedgerEntry, Payment
-from billing.prepaid_asset import prepaid_part
 from consortium.kernel.money import EXACT, round_money
 from consortium.kernel.periods import local_date
 from members.models import Issuer
@@ -72,7 +72,7 @@ def post_supplier_bill(
     """
     owed = round_money(bill.billed_total, bill.currency)
     tax = round_money(input_tax, bill.currency)
-    ahead = prepaid_part(bill, issuer=issuer)
+    ahead = prepaid_posting(bill, issuer=issuer)
     if owed == 0 and tax == 0 and ahead == 0:
         return None
     return post(

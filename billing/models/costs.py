@@ -173,6 +173,7 @@ class CostRow(Row):
                 name="costrow_destination",
             ),
         ]
+        indexes = [models.Index(fields=["bill"], condition=~models.Q(prepaid=0), name="costrow_prepaid")]
 
     def __str__(self) -> str:
         return f"line {self.line}"

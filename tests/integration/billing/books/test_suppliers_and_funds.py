@@ -11,8 +11,8 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from billing import ledger
 from billing.chart_of_accounts import Account
 from billing.commands import KeyReused
+from billing.commitments import commitments_of, prepaid_balance
 from billing.models import Fund, FundMovement, LedgerEntry, SupplierBill, SupplierPayment
-from billing.prepaid_asset import prepaid_balance
 from billing.restricted_funds import FundInvalid, FundOverdrawn, balances, held, open_fund, receive, spend
 from billing.supplier_bills import (
     Bill,
@@ -29,7 +29,7 @@ from consortium.kernel.money import exact_sum
 from consortium.kernel.tenancy import Scope, consortium_scope
 from tests.cast import Cast
 from tests.integration.billing.stories import RUN, bill_file, set_up, take_in
-from tests.unit.billing.bills import bill_bytes
+from tests.unit.billing.bills import GOOD, bill_bytes
 
 LICENCE = Bill(
     supplier="Example Software Inc.",
@@ -204,23 +204,28 @@ def commitment_bill(folder: Path, name: str, month: int, *rows: dict[str, str]) 
     start, end = f"2026-{month:02d}-01T00:00:00Z", f"2026-{month + 1:02d}-01T00:00:00Z"
     path = folder / name
     base = {"BillingPeriodStart": start, "BillingPeriodEnd": end, "Tags": ""}
-    path.write_bytes(bill_bytes(*({**base, **row} for row in rows)))
+    columns = [*GOOD, "CommitmentDiscountId"]
+    path.write_bytes(bill_bytes(*({**base, **row} for row in rows), columns=columns))
     return path
 
 
 def test_a_commitment_is_an_asset_that_its_months_use_up(cast: Cast, at: datetime, tmp_path: Path) -> None:
+    """1,000.00 are bought and used in three months by thirds: the books never keep a cent of it, nor lack one."""
+    plan = {"CommitmentDiscountId": "plan-1"}
     bought = {
+        **plan,
         "ChargeCategory": "Purchase",
         "ChargeFrequency": "One-Time",
-        "BilledCost": "1200.00",
+        "BilledCost": "1000.00",
         "EffectiveCost": "0",
     }
-    used = {"BilledCost": "0", "EffectiveCost": "400.00"}
+    used = {**plan, "BilledCost": "0", "EffectiveCost": "333.333"}
+    rest = {**plan, "BilledCost": "0", "EffectiveCost": "333.334"}
     plain_use = {"BilledCost": "10.00", "EffectiveCost": "10.00"}
     with consortium_scope(Scope.JOB):
         set_up(cast, at)
         cost = []
-        for month, rows in ((6, [bought, used, plain_use]), (7, [used]), (8, [used, used])):
+        for month, rows in ((6, [bought, used, plain_use]), (7, [used]), (8, [rest])):
             path = commitment_bill(tmp_path, f"{month}.csv", month, *rows)
             bill = take_in(path, cast, at, charged=f"2026-{month:02d}")
             day = date(2026, month, 28)
@@ -228,11 +233,13 @@ def test_a_commitment_is_an_asset_that_its_months_use_up(cast: Cast, at: datetim
             ledger.post_supplier_bill(bill, issuer=cast.issuer, input_tax=Decimal(0), on=day, at=at)
             cost.append((booked(cast)[("5000", "USD")], prepaid_balance(cast.issuer, "USD")))
         assert cost == [
-            (Decimal("410.00"), Decimal("800.00")),
-            (Decimal("810.00"), Decimal("400.00")),
-            (Decimal("1210.00"), Decimal("0.00")),  # it was used up before the provider's figures were
+            (Decimal("343.33"), Decimal("666.67")),
+            (Decimal("676.67"), Decimal("333.33")),
+            (Decimal("1010.00"), Decimal("0.00")),
         ]
-        assert booked(cast)[("2000", "USD")] == Decimal("-1210.00")
+        assert booked(cast)[("2000", "USD")] == Decimal("-1010.00")
+        (stand,) = commitments_of(cast.issuer)
+        assert (stand.paid, stand.used, stand.left) == (Decimal("1000.00"), Decimal("1000.000"), Decimal("0.000"))
 
 
 # --- Funds ----------------------------------------------------------------------------------------------------------
