@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from consortium.kernel import audit
 from consortium.kernel.errors import Invalid, PortalError
-from members.models import AccessRequest, Application, Institution, Membership, Seat, User
+from members.models import AccessDecision, AccessRequest, Application, Institution, Membership, Seat, User
 
 # Addresses there say nothing of where somebody works.
 PUBLIC_MAIL: Final = frozenset(
@@ -123,10 +123,13 @@ def request_access(*, institution: Institution, by: User, at: datetime) -> Acces
         with transaction.atomic():
             request = AccessRequest.objects.create(institution=institution, user=by, created_at=at)
     except IntegrityError as error:
-        raise AlreadyAsked(
-            _("The owners of %(university)s have your request. They will answer you.")
-            % {"university": institution.name}
-        ) from error
+        declined = AccessDecision.objects.filter(request__institution=institution, request__user=by, granted_role="")
+        words = (
+            _("The owners of %(university)s have declined your request. Ask a colleague there to invite you.")
+            if declined.exists()
+            else _("The owners of %(university)s have your request. They will answer you.")
+        )
+        raise AlreadyAsked(words % {"university": institution.name}) from error
     audit.record(
         "members.access_requested",
         request,

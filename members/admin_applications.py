@@ -114,7 +114,7 @@ def preview_approval(row: Application) -> list[tuple[str, object]]:
 
 
 def _nominee(nominee: Any) -> str:
-    gets = "gets a seat now" if account_of(nominee) else "has no account: is told to make one"
+    gets = "gets a seat now" if account_of(nominee) else "has no account: is invited"
     return f"{nominee.name}, {nominee.email}: {gets}"
 
 

@@ -13,7 +13,16 @@ from consortium.kernel.formats import instant_text
 from consortium.kernel.language import bilingual
 from consortium.kernel.outbox import receiver
 from consortium.models import AuditEvent
-from members.models import AccessRequest, Agreement, Application, Institution, OwnershipOffer, Seat, User
+from members.models import (
+    AccessDecision,
+    AccessRequest,
+    Agreement,
+    Application,
+    Institution,
+    OwnershipOffer,
+    Seat,
+    User,
+)
 from members.nominees import Nominee, account_of, nominees_of
 from members.permissions import Permission
 from members.queries import owners_of, role_words, staff_with
@@ -103,31 +112,28 @@ def mail_approved(event: AuditEvent) -> None:
 
 @receiver("members.mail_nominees")
 def mail_nominees(event: AuditEvent) -> None:
-    """Tell every named administrator, the applicant aside, in the language of the account or of the application."""
+    """Tell every named administrator who got a seat; the others get an invitation, the applicant knows."""
     row = _application(event)
     for nominee in nominees_of(row):
-        if nominee.email != row.applicant.email.lower():
-            _tell_nominee(event, row, nominee)
+        account = account_of(nominee)
+        if account is not None and account.pk != row.applicant_id:
+            _tell_nominee(event, row, nominee, account)
 
 
-def _tell_nominee(event: AuditEvent, row: Application, nominee: Nominee) -> None:
-    account = account_of(nominee)
-    language = account.language if account else row.language
-    with translation.override(language):
-        route = reverse("institution", args=[row.institution.slug]) if account else reverse("account_signup")
+def _tell_nominee(event: AuditEvent, row: Application, nominee: Nominee, account: User) -> None:
+    with translation.override(account.language):
+        route = reverse("institution", args=[row.institution.slug])
         role = role_words(nominee.role)
     mail.compose(
         event,
         recipient=nominee.email,
         template="members_nominee",
-        language=language,
+        language=account.language,
         context={
             "name": nominee.name,
             "role": role,
-            "has_account": account is not None,
-            "university": bilingual(row.institution, "name", language),
+            "university": bilingual(row.institution, "name", account.language),
             "applicant": str(row.applicant),
-            "email": nominee.email,
             "url": settings.PUBLIC_URL + route,
         },
         at=event.at,
@@ -156,6 +162,13 @@ def mail_access(event: AuditEvent) -> None:
         asker=str(row.user),
         email=row.user.email,
     )
+
+
+@receiver("members.mail_access_declined")
+def mail_access_declined(event: AuditEvent) -> None:
+    """Tell who asked for a seat that the owners said no, without saying who they are."""
+    row = AccessDecision.objects.select_related("institution", "request__user").get(pk=UUID(event.object_id))
+    _send(event, [row.request.user], "members_access_declined", "apply", institution=row.institution)
 
 
 @receiver("members.mail_offer")

@@ -1,5 +1,6 @@
 """The administrators that an application names: who they are, and their seats when it is approved."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,6 +14,7 @@ from consortium.kernel import audit
 from consortium.kernel.audit import System
 from consortium.kernel.errors import Invalid
 from members.answers import ADMINISTRATORS_AT_MOST
+from members.invitations import AlreadyInvited, invite
 from members.models import Application, Seat, User
 from members.roles import Role
 
@@ -91,6 +93,24 @@ def seat_nominees(application: Application, *, by: User | System, at: datetime) 
                 institution_id=application.institution_id,
                 after={"role": nominee.role.value},
             )
+
+
+def invite_nominees(application: Application, *, at: datetime) -> None:
+    """Invite every named administrator who has no account, in the application's language.
+
+    The applicant named them and is an owner by now, so the invitations are the applicant's. Raises Forbidden.
+    """
+    for nominee in nominees_of(application):
+        if account_of(nominee) is None and nominee.email != application.applicant.email.lower():
+            with suppress(AlreadyInvited):
+                invite(
+                    institution=application.institution,
+                    email=nominee.email,
+                    role=nominee.role,
+                    language=application.language,
+                    by=application.applicant,
+                    at=at,
+                )
 
 
 def unseated(application: Application) -> list[Nominee]:

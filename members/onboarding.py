@@ -25,7 +25,7 @@ from members.models import (
     Seat,
     User,
 )
-from members.nominees import clean_nominees, seat_nominees
+from members.nominees import clean_nominees, invite_nominees, seat_nominees
 from members.permissions import Permission, check_staff
 from members.roles import Role
 from members.schedule import ScheduleTemplate
@@ -229,8 +229,8 @@ def approve_application(
     """Accept the institution: a joining membership, the applicant as its owner, an agreement offered for signature.
 
     The agreement comes from the newest template in the currency of the application; with `negotiate` it stays the
-    consortium's draft. Named administrators whose address has a confirmed account get their seats; all are told.
-    Raises Forbidden, TransitionRefused, AlreadyMember, InstitutionUnconfirmed, NoTemplate.
+    consortium's draft. Named administrators whose address has a confirmed account get their seats, the others an
+    invitation. Raises Forbidden, TransitionRefused, AlreadyMember, InstitutionUnconfirmed, NoTemplate.
     """
     check_staff(by, Permission.REVIEW_APPLICATIONS)
     refuse_member(application.institution)
@@ -246,6 +246,7 @@ def approve_application(
     seat_nominees(application, by=by, at=at)
     _record(application, "approved", before, by, at, deliver_to=("members.mail_approved", "members.mail_nominees"))
     fte = _begin_membership(application, template, by, at)
+    invite_nominees(application, at=at)
     agreement = draft_agreement(
         institution=application.institution,
         template=template,

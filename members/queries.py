@@ -200,6 +200,7 @@ def source_words(source: str) -> str:
         "application": _("Applied for membership"),
         "owner": _("Given by an owner"),
         "invitation": _("Invited"),
+        "request": _("Asked for it"),
         "ownership": _("Took over"),
         "sign_on": _("Joined by sign-on"),
     }.get(source, source)

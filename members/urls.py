@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from members.agreement_urls import agreement_patterns
 from members.views import (
+    access,
     account,
     application,
     applying,
@@ -39,6 +40,7 @@ page_patterns: list[URLPattern | URLResolver] = [
     path("i/<slug:slug>/people/ownership/<uuid:pk>/", people.ownership_offer, name="ownership_offer"),
     path("i/<slug:slug>/people/invitations/<uuid:pk>/again/", people.invite_again, name="invite_again"),
     path("i/<slug:slug>/people/invitations/<uuid:pk>/withdraw/", people.invite_withdraw, name="invite_withdraw"),
+    path("i/<slug:slug>/people/requests/<uuid:pk>/", access.access_answer, name="access_answer"),
     path("i/<slug:slug>/people/<uuid:pk>/", people.seat, name="seat"),
     path("i/<slug:slug>/people/<uuid:pk>/confirm/", people.seat_confirm, name="seat_confirm"),
     path("i/<slug:slug>/people/<uuid:pk>/end/", people.seat_end, name="seat_end"),

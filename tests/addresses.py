@@ -23,7 +23,7 @@ from consortium.kernel.documents import store
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.api_tokens import issue_token
 from members.domains import add_domain
-from members.models import Agreement, Application
+from members.models import AccessRequest, Agreement, Application
 from members.onboarding import approve_application
 from members.ownership import offer_ownership
 from members.permissions import Permission
@@ -139,6 +139,7 @@ def make_foreign_rows(cast: Cast, at: datetime) -> Rows:
     invoice: Invoice = make_invoice(cast)
     invited(cast, now())
     with consortium_scope(Scope.COMMAND):
+        AccessRequest.objects.create(institution=cast.university, user=cast.stranger, created_at=at)
         offer_ownership(institution=cast.university, to=cast.technical, keeps_role="", by=cast.owner, at=now())
         issue_token(
             institution=cast.university,

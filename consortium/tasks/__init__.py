@@ -11,6 +11,7 @@ from consortium.kernel import audit, jobs
 from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.tasks.identity import forget_assertions, recheck_domains
+from consortium.usecases.adopt_terms import adopt_terms
 from consortium.usecases.watch_budgets import watch_this_month
 from members.agreements import lifecycle
 
@@ -27,8 +28,11 @@ def run_job(job_id: str) -> bool:
 
 @shared_task(name="consortium.agreements")
 def agreements() -> int:
-    """Offer renewals, remind, begin new prices, end what is over; returns the steps taken."""
-    return lifecycle.run_due(at=now())
+    """Offer renewals, remind, begin new prices, end what is over, let accounts follow; returns the steps taken."""
+    at = now()
+    done = lifecycle.run_due(at=at)
+    with consortium_scope(Scope.JOB):
+        return done + adopt_terms(at=at)
 
 
 @shared_task(name="consortium.ask_for_renewals")

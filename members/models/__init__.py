@@ -9,7 +9,7 @@ from members.models.agreements import (
     SigningInvitation,
     TextDelivery,
 )
-from members.models.applications import AccessRequest, Application, ApplicationNote
+from members.models.applications import AccessDecision, AccessRequest, Application, ApplicationNote
 from members.models.diligence import DiligenceDocument, DiligenceVersion
 from members.models.domains import Domain
 from members.models.institutions import Institution, MemberKey, Membership, Seat
@@ -19,6 +19,7 @@ from members.models.people import ApiToken, StaffSeat, User
 from members.models.sign_on import SignOn, SignOnTest, UsedAssertion
 
 __all__ = [
+    "AccessDecision",
     "AccessRequest",
     "Agreement",
     "AgreementEvent",

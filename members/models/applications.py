@@ -9,6 +9,7 @@ from consortium.kernel.states import choices
 from members.answers import DOMAINS_AT_MOST
 from members.models.institutions import Institution
 from members.models.people import LANGUAGE_CHOICES, User
+from members.roles import Role
 from members.states import APPLICATION
 
 PROVINCE_CHOICES = [(code, names[0]) for code, names in PROVINCES.items()]
@@ -108,3 +109,23 @@ class AccessRequest(Row):
 
     def __str__(self) -> str:
         return f"{self.user} asks {self.institution}"
+
+
+class AccessDecision(Row):
+    """An owner's answer to who asked for a seat. Append-only, once for each request."""
+
+    institution = models.ForeignKey(Institution, models.PROTECT)
+    request = models.OneToOneField(AccessRequest, models.PROTECT, related_name="decision")
+    granted_role = models.CharField(max_length=20, choices=Role.choices, blank=True)  # empty: declined
+    decided_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(granted_role__in=["", *Role.values]), name="accessdecision_role_known"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.granted_role or 'declined'}, {self.decided_at:%Y-%m-%d}"

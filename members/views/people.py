@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
 from members import ownership, queries
+from members.access_answers import waiting_at
 from members.forms import show_refusal
 from members.invitations import invite, resend_invitation, revoke_invitation
 from members.models import Invitation, OwnershipOffer, Seat, User
@@ -39,6 +40,7 @@ def people(request: MemberRequest) -> HttpResponse:
         "institution": request.institution,
         "people": queries.people_at(request.institution, me=request.user),
         "invitations": queries.invitations_of(request.institution, at=now()) if may_manage else [],
+        "askers": waiting_at(request.institution) if may_manage else [],
         "offers": list(queries.ownership_offers_of(request.institution)) if may_manage else [],
         "may_manage": may_manage,
         "now": now(),

@@ -9,6 +9,8 @@ from billing.models import BillingAccount
 from consortium.kernel import jobs
 from consortium.kernel.periods import Month
 from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.models import AuditEvent
+from consortium.usecases.adopt_terms import adopt_terms
 from consortium.usecases.join import countersign
 from consortium.usecases.month_facts import member_facts
 from members import agreements
@@ -86,3 +88,20 @@ def test_countersigning_a_later_version_opens_no_second_account(place: Place) ->
         again = countersign(change, name="Sam", title="Director", by=place.cast.staff, at=place.at)
         assert again.pk == account.pk
         assert BillingAccount.objects.count() == 1
+
+
+def test_the_billing_account_follows_an_amendment_from_its_first_day(place: Place) -> None:
+    with consortium_scope(Scope.COMMAND):
+        first = BUILDERS["signed"](place)
+        account = countersign(first, name="Sam", title="Director", by=place.cast.staff, at=place.at)
+        change = agreements.draft_change(
+            first, kind="amendment", starts_on=date(2027, 1, 1), by=place.cast.staff, at=place.at
+        )
+        edit(change, by=place.cast.staff, at=place.at, terms={"payment_days": 45, "po_required": True})
+        sign_both(change, place)
+        assert adopt_terms(at=noon(date(2026, 12, 31))) == 0
+        assert adopt_terms(at=noon(date(2027, 1, 1))) == 1
+        account.refresh_from_db()
+        assert (account.payment_days, account.po_required) == (45, True)
+        assert adopt_terms(at=noon(date(2027, 1, 2))) == 0
+        assert AuditEvent.objects.filter(action="billing.account_terms_adopted").count() == 1

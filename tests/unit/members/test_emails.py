@@ -43,7 +43,7 @@ def test_each_step_writes_to_the_right_people_once_in_their_language(
             (applicant, "members_received", "fr"),
             (staff, "members_review", "en"),
             (applicant, "members_approved", "fr"),
-            ("registrar@birch.example", "members_nominee", "en"),
+            ("registrar@birch.example", "members_invitation", "en"),
             (applicant, "members_offer", "fr"),
             (staff, "members_signed", "en"),
             (applicant, "members_in_force", "fr"),

@@ -6,7 +6,7 @@ import pytest
 from allauth.account.models import EmailAddress
 
 from consortium.models import AuditEvent, OutgoingMail
-from members.models import Agreement, Institution, Seat
+from members.models import Agreement, Institution, Invitation, Seat
 from members.nominees import unseated
 from members.onboarding import answer_question, approve_application, ask_applicant, withdraw_application
 from members.queries import timeline
@@ -85,7 +85,7 @@ def test_an_approval_may_leave_the_agreement_for_negotiation(cast: Cast, birch: 
     assert "members_offer" not in templates
 
 
-def test_administrators_with_an_account_get_their_seats_and_all_are_told(
+def test_administrators_with_an_account_get_their_seats_and_the_others_are_invited(
     cast: Cast, birch: Institution, at: datetime
 ) -> None:
     cora = make_person("cora", language="fr")
@@ -102,8 +102,10 @@ def test_administrators_with_an_account_get_their_seats_and_all_are_told(
     assert [nominee.email for nominee in unseated(application)] == [dan.email]
     deliver(at)
     told = OutgoingMail.objects.filter(template="members_nominee").values_list("recipient", "language")
-    assert set(told) == {(cora.email, "fr"), (dan.email, "en")}
-    assert "/en/accounts/signup/" in OutgoingMail.objects.get(recipient=dan.email).body
+    assert list(told) == [(cora.email, "fr")]
+    invited = OutgoingMail.objects.get(template="members_invitation")
+    assert (invited.recipient, Invitation.objects.get().role) == (dan.email, "owner")
+    assert "/en/invitations/" in invited.body
 
 
 def test_several_questions_wait_for_one_answer(cast: Cast, birch: Institution, at: datetime) -> None:
