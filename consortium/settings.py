@@ -118,6 +118,7 @@ MIDDLEWARE = [
     "django_structlog.middlewares.RequestMiddleware",
     "members.middleware.MfaRequiredMiddleware",
     "members.middleware.LimiterDownMiddleware",
+    "members.floods.FloodMiddleware",
 ]
 
 TEMPLATES = [

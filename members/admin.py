@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
@@ -14,8 +15,9 @@ from members.models import (
     Membership,
     TaxRegistration,
 )
+from members.orphans import has_owner, name_owner
 from members.permissions import Permission
-from members.staff_admin import StaffAdmin
+from members.staff_admin import Act, ActingAdmin, StaffAdmin
 
 
 @admin.register(Institution)
@@ -29,14 +31,42 @@ class InstitutionAdmin(StaffAdmin):
     readonly_fields = ("confirmed",)  # an act of the reviewer confirms, for good
 
 
+class NameOwnerForm(forms.Form):
+    """Who shall own the membership, and how staff know that they may."""
+
+    email = forms.EmailField(label="Address of a confirmed account")
+    reason = forms.CharField(
+        label="How you verified that they may act for the university",
+        max_length=5_000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+    )
+
+
 @admin.register(Membership)
-class MembershipAdmin(StaffAdmin):
+class MembershipAdmin(ActingAdmin):
     """Who is a member."""
 
+    acts = (
+        Act(
+            name="owner",
+            label="Name an owner",
+            explain="No active person owns this membership. Whoever you name decides everything for the university, "
+            "and is told by mail.",
+            form=NameOwnerForm,
+            run=name_owner,
+            states=("joining", "active", "suspended", "leaving"),
+            permission=Permission.REVIEW_APPLICATIONS,
+            danger=True,
+        ),
+    )
     list_display = ("institution", "status", "tier", "fte", "joined_at", "ended_at")
     list_filter = ("status", "tier")
     list_select_related = ("institution",)
     search_fields = ("institution__name_en",)
+
+    def acts_for(self, request: HttpRequest, row: Any) -> list[Act]:
+        """Staff name an owner only where there is none."""
+        return [act for act in super().acts_for(request, row) if not has_owner(row)]
 
 
 class DatedInline(admin.TabularInline):  # type: ignore[type-arg] # generic to the type checker alone

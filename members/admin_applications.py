@@ -120,7 +120,19 @@ def _nominee(nominee: Any) -> str:
 
 def initial_entry(row: Application) -> dict[str, Any]:
     """What the applicant wrote of the university."""
-    names = ("name_en", "name_fr", "city", "province", "domain", "ror", "zone", "slug", "latitude", "longitude")
+    names = (
+        "name_en",
+        "name_fr",
+        "city",
+        "country",
+        "province",
+        "domain",
+        "ror",
+        "zone",
+        "slug",
+        "latitude",
+        "longitude",
+    )
     return {name: getattr(row.institution, name) for name in names}
 
 

@@ -318,7 +318,8 @@ class UnlistedForm(forms.Form):
     name_en = forms.CharField(label=lazy("Name in English"), max_length=200, help_text=lazy("Or in its only language."))
     name_fr = forms.CharField(label=lazy("Name in French"), max_length=200, required=False)
     city = forms.CharField(label=lazy("City"), max_length=100)
-    province = forms.ChoiceField(label=LABELS["province"])
+    country = forms.ChoiceField(label=LABELS["country"], initial="CA")
+    province = forms.ChoiceField(label=LABELS["province"], required=False, help_text=lazy("In Canada only."))
     domain = forms.CharField(
         label=lazy("Domain of its web site and e-mail"), max_length=200, help_text=lazy("For example ubc.ca.")
     )
@@ -331,9 +332,19 @@ class UnlistedForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        province = self.fields["province"]
-        assert isinstance(province, forms.ChoiceField)  # noqa: S101 - declared above
-        province.choices = provinces()
+        for name, choices in (("country", countries()), ("province", provinces())):
+            field = self.fields[name]
+            assert isinstance(field, forms.ChoiceField)  # noqa: S101 - declared above
+            field.choices = choices
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for the province in Canada, and keep none elsewhere."""
+        found: dict[str, Any] = super().clean() or self.cleaned_data
+        if found.get("country") == "CA" and not found.get("province"):
+            self.add_error("province", _("Choose the province."))
+        elif found.get("country") != "CA":
+            found["province"] = ""
+        return found
 
     def clean_domain(self) -> str:
         """Read a domain, also out of the address of a web site."""

@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from babel.core import get_global
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
@@ -116,7 +117,16 @@ def ror_id(text: str) -> str:
 
 @transaction.atomic
 def add_unlisted(
-    *, name_en: str, name_fr: str, city: str, province: str, domain: str, ror: str = "", by: User, at: datetime
+    *,
+    name_en: str,
+    name_fr: str,
+    city: str,
+    province: str,
+    domain: str,
+    country: str = "CA",
+    ror: str = "",
+    by: User,
+    at: datetime,
 ) -> Institution:
     """Add a university that an applicant names; until a reviewer confirms it, nobody else finds it.
 
@@ -137,9 +147,10 @@ def add_unlisted(
                 name_fr=name_fr,
                 city=city,
                 province=province,
+                country=country,
                 domain=domain,
                 ror=ror,
-                zone=ZONES[province],
+                zone=_zone_of(country, province),
                 language=by.language,
                 confirmed=False,
             )
@@ -150,6 +161,14 @@ def add_unlisted(
         raise AlreadyListed(faster) from error
     audit.record("members.institution_proposed", institution, by=by, at=at, institution_id=institution.pk)
     return institution
+
+
+def _zone_of(country: str, province: str) -> str:
+    """The time zone of the place; UTC, which a reviewer sees and corrects, where it cannot be told."""
+    if country == "CA":
+        return ZONES[province]
+    zones = [name for name, territory in get_global("zone_territories").items() if territory == country]
+    return zones[0] if len(zones) == 1 else "UTC"
 
 
 def _free_slug(domain: str) -> str:

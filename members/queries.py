@@ -201,6 +201,7 @@ def source_words(source: str) -> str:
         "owner": _("Given by an owner"),
         "invitation": _("Invited"),
         "request": _("Asked for it"),
+        "consortium": _("Named by the consortium"),
         "ownership": _("Took over"),
         "sign_on": _("Joined by sign-on"),
     }.get(source, source)

@@ -12,15 +12,19 @@ from members.models import Institution, Membership
 from provisioning.models import Hub
 
 
-def _markers() -> list[Marker]:
+def _members() -> list[Institution]:
+    rows = Membership.objects.exclude(status="ended").select_related("institution")
+    return [membership.institution for membership in rows.order_by("institution__name_en")]
+
+
+def _markers(members: list[Institution]) -> list[Marker]:
+    """The members that the map of Canada can show."""
     hubs: dict[object, list[Hub]] = {}
     for hub in Hub.objects.exclude(status__in=["retired", "declined"]):
         hubs.setdefault(hub.institution_id, []).append(hub)
     markers = []
-    members = Membership.objects.exclude(status="ended").select_related("institution").order_by("institution__name_en")
-    for membership in members:
-        institution: Institution = membership.institution
-        if institution.latitude is None or institution.longitude is None:
+    for institution in members:
+        if institution.country != "CA" or institution.latitude is None or institution.longitude is None:
             continue
         own = hubs.get(institution.pk, [])
         running = [hub for hub in own if hub.status == "running" and hub.url]
@@ -44,8 +48,15 @@ def _markers() -> list[Marker]:
 def home(request: HttpRequest) -> HttpResponse:
     """Show who is in, on a map and as a table, and what taking part means."""
     with consortium_scope(Scope.PUBLIC):
-        markers = _markers()
-    return render(request, "home.html", {"markers": markers, "hub_count": sum(m.kind == "hub" for m in markers)})
+        members = _members()
+        markers = _markers(members)
+    shown = {marker.key for marker in markers}
+    context = {
+        "markers": markers,
+        "elsewhere": [each for each in members if each.slug not in shown],
+        "hub_count": sum(marker.kind == "hub" for marker in markers),
+    }
+    return render(request, "home.html", context)
 
 
 @require_safe

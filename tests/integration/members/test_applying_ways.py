@@ -13,7 +13,13 @@ from tests.integration.members.browser import signed_in, text_of
 from tests.integration.members.test_applying_pages import begun, fill, send, the_application
 from tests.unit.members.story import FIRST_DAY, submitted
 
-ALDER = {"name_en": "Alder College", "city": "Alderton", "province": "ON", "domain": "www.Alder.example"}
+ALDER = {
+    "name_en": "Alder College",
+    "city": "Alderton",
+    "country": "CA",
+    "province": "ON",
+    "domain": "www.Alder.example",
+}
 
 
 def test_autosave_keeps_what_it_can_read_and_names_what_it_cannot(cast: Cast, birch: Institution) -> None:
@@ -180,3 +186,12 @@ def test_pages_open_in_both_languages(cast: Cast, birch: Institution, at: dateti
     with consortium_scope(Scope.COMMAND):
         start_application(institution=birch, by=cast.stranger, at=at)
     text_of(signed_in(cast.stranger, second_factor=False).get(f"/{language}/{path}"))
+
+
+def test_a_university_abroad_has_no_province_and_one_in_canada_has(cast: Cast) -> None:
+    browser = signed_in(cast.stranger, second_factor=False)
+    answer = browser.post("/en/apply/unlisted/", ALDER | {"province": ""})
+    assert (answer.status_code, "Choose the province." in text_of(answer)) == (422, True)
+    abroad = ALDER | {"country": "FR", "province": "ON"}
+    assert browser.post("/en/apply/unlisted/", abroad).status_code == 302
+    assert (the_application().institution.country, the_application().institution.province) == ("FR", "")

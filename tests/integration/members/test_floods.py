@@ -1,5 +1,6 @@
 """Guessing: a flood of sign-ins is answered 429 by a page of ours, and without the limiter nobody gets in."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -58,3 +59,24 @@ def test_without_the_limiter_nobody_signs_in(cast: Cast, limiter_down: None, lan
 
 def test_without_the_limiter_who_is_in_goes_on(cast: Cast, limiter_down: None) -> None:
     assert signed_in(cast.viewer).get("/en/i/cedar/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/en/verify/", "/en/sign/no-such-link/", "/sign-on/cedar/", "/en/pay/no-such-link/", "/en/invitations/x/"],
+)
+def test_addresses_without_an_account_are_limited_for_each_visitor(
+    cast: Cast, address: str, at: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("members.floods.A_MINUTE", 3)
+    monkeypatch.setattr("members.floods.now", lambda: at)  # one minute, however slow the machine
+    busy, other = Client(REMOTE_ADDR="198.51.100.7"), Client(REMOTE_ADDR="198.51.100.8")
+    codes = [busy.get(address).status_code for _ in range(5)]
+    assert 429 not in codes[:3]
+    assert codes[-1] == 429
+    assert busy.get(address)["Retry-After"] == "60"
+    assert other.get(address).status_code == codes[0]
+
+
+def test_without_the_limiter_a_document_can_still_be_verified(cast: Cast, limiter_down: None) -> None:
+    assert Client().get("/en/verify/").status_code == 200

@@ -36,6 +36,15 @@ def test_an_entry_is_found_by_nobody_until_it_is_confirmed(cast: Cast, at: datet
         confirm_institution(institution, values=values, by=cast.staff, at=at)
 
 
+@pytest.mark.usefixtures("scope")
+@pytest.mark.parametrize(("country", "zone"), [("FR", "Europe/Paris"), ("US", "UTC")])
+def test_an_entry_abroad_has_the_zone_of_its_country_where_there_is_one(
+    cast: Cast, at: datetime, country: str, zone: str
+) -> None:
+    institution = alder(cast.stranger, at, country=country, province="")
+    assert (institution.country, institution.province, institution.zone) == (country, "", zone)
+
+
 @pytest.mark.usefixtures("scope", "terms")
 def test_it_cannot_join_before_it_is_confirmed(cast: Cast, at: datetime) -> None:
     institution = alder(cast.stranger, at)
