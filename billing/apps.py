@@ -12,6 +12,7 @@ class BillingConfig(AppConfig):
         """Register the app's mails and jobs."""
         from billing import (  # noqa: F401, PLC0415 - imported for their registrations
             budget_emails,
+            dispute_emails,
             documents,
             emails,
             order_mails,

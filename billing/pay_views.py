@@ -20,9 +20,12 @@ from django.utils import translation
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
+from billing.disputes import disputes_of, zone_of
 from billing.documents import invoice_document, receipt_document
 from billing.documents.invoice import invoice_page
+from billing.documents.kept import electronic_document
 from billing.gateways import GatewayError
+from billing.holding import held_of
 from billing.models import Invoice, InvoiceBalance, Payment
 from billing.pay_links import PayLinkExpiredError, PayLinkUnknownError, ask_for_fresh_link, open_pay_link, pay_url
 from billing.payments import NothingDueError, PaymentUnderWayError, amount_due, start_payment
@@ -30,6 +33,8 @@ from billing.queries import OPEN
 from billing.snapshot import InvoiceSnapshot
 from billing.views import pdf
 from consortium.kernel.clock import now
+from consortium.kernel.money import EXACT
+from consortium.kernel.periods import local_date
 from consortium.kernel.tenancy import institution_scope
 
 View = Callable[..., HttpResponse]
@@ -39,11 +44,24 @@ ANYONE = {"user": AnonymousUser(), "nav": [], "account_links": []}
 
 @dataclass(frozen=True, kw_only=True)
 class PayState:
-    """Where paying stands: "due", "confirming", "pending", "failed", "paid" or "closed"."""
+    """Where paying stands.
+
+    "due", "disputed" (all of it is), "confirming", "pending", "failed", "paid", "credited", "written_off". `held` is
+    what of `due` is disputed, `payable` the rest of it; `is_late` when its day is over.
+    """
 
     code: str
     due: Decimal
     payments: tuple[tuple[Payment, bool], ...]
+    held: Decimal = Decimal(0)
+    paid: Decimal = Decimal(0)
+    credited: Decimal = Decimal(0)
+    is_late: bool = False
+
+    @property
+    def payable(self) -> Decimal:
+        """What may be paid now."""
+        return EXACT.subtract(self.due, self.held)
 
     @property
     def is_waiting(self) -> bool:
@@ -66,7 +84,7 @@ def _quiet(view: View) -> View:
     return page
 
 
-def _linked(view: View) -> View:
+def linked(view: View) -> View:
     """Open the link; an unknown or expired one has a page of its own."""
 
     @wraps(view)
@@ -83,7 +101,7 @@ def _linked(view: View) -> View:
 
 
 @csrf_exempt
-@_linked
+@linked
 def pay(request: HttpRequest, invoice: Invoice, token: str) -> HttpResponse:
     """Payee, amount, purchase order, bank details; a POST leads to the provider's page."""
     problem = ""
@@ -104,13 +122,21 @@ def pay(request: HttpRequest, invoice: Invoice, token: str) -> HttpResponse:
             problem = error.message
     with institution_scope(invoice.institution_id):
         page = invoice_page(InvoiceSnapshot.from_json(invoice.snapshot))
-        state = _state(invoice)
-        context = {"invoice": invoice, "page": page, "token": token, "state": state, "problem": problem}
+        context = {
+            "invoice": invoice,
+            "page": page,
+            "token": token,
+            "state": _state(invoice),
+            "problem": problem,
+            "disputes": disputes_of(invoice),
+            "xml": [kind for kind in ("ubl", "facturx") if electronic_document(invoice, kind)],
+            "done": request.GET.get("done", ""),
+        }
         return render(request, "billing/pay.html", ANYONE | context, status=503 if problem else 200)
 
 
 @require_safe
-@_linked
+@linked
 def pay_return(request: HttpRequest, invoice: Invoice, token: str) -> HttpResponse:
     """Where the provider sends the payer back to; it looks again until the news has arrived."""
     with institution_scope(invoice.institution_id):
@@ -119,7 +145,7 @@ def pay_return(request: HttpRequest, invoice: Invoice, token: str) -> HttpRespon
 
 
 @require_safe
-@_linked
+@linked
 def pay_state(request: HttpRequest, invoice: Invoice, token: str) -> HttpResponse:
     """The part of the return page that htmx asks for again and again."""
     with institution_scope(invoice.institution_id):
@@ -128,7 +154,7 @@ def pay_state(request: HttpRequest, invoice: Invoice, token: str) -> HttpRespons
 
 
 @require_safe
-@_linked
+@linked
 def pay_pdf(request: HttpRequest, invoice: Invoice, token: str) -> HttpResponse:  # noqa: ARG001 - the views' signature
     """The invoice's PDF."""
     with institution_scope(invoice.institution_id):
@@ -136,7 +162,7 @@ def pay_pdf(request: HttpRequest, invoice: Invoice, token: str) -> HttpResponse:
 
 
 @require_safe
-@_linked
+@linked
 def pay_receipt(request: HttpRequest, invoice: Invoice, token: str, payment: UUID) -> HttpResponse:  # noqa: ARG001
     """A receipt's PDF, once it is written."""
     with institution_scope(invoice.institution_id):
@@ -161,18 +187,27 @@ def pay_fresh(request: HttpRequest, token: str) -> HttpResponse:
 def _state(invoice: Invoice, *, returned: bool = False) -> PayState:
     """Say where paying stands. `returned`: the payer comes from the provider, so an open payment is being confirmed."""
     invoice = Invoice.objects.get(pk=invoice.pk)
-    due = amount_due(InvoiceBalance.objects.get(pk=invoice.pk))
+    balance = InvoiceBalance.objects.get(pk=invoice.pk)
+    due, held = amount_due(balance), held_of(balance)
     payments = list(Payment.objects.filter(invoice=invoice).order_by("-created_at"))
     newest = payments[0].status if payments else ""
     shown = tuple((each, receipt_document(each) is not None) for each in payments if each.status == "succeeded")
-    return PayState(code=_code(invoice.status, newest, due, returned=returned), due=due, payments=shown)
+    code = _code(invoice.status, newest, due, returned=returned)
+    return PayState(
+        code="disputed" if code == "due" and held >= due else code,
+        due=due,
+        payments=shown,
+        held=held,
+        paid=balance.paid,
+        credited=balance.credited,
+        is_late=invoice.due_on is not None and local_date(now(), zone_of(invoice)) > invoice.due_on,
+    )
 
 
 def _code(status: str, newest: str, due: Decimal, *, returned: bool) -> str:
-    if status == "paid":
-        return "paid"
-    if status not in OPEN or due <= 0:
-        return "closed"
+    ended = {"paid": "paid", "void": "credited", "written_off": "written_off"}
+    if status in ended or status not in OPEN or due <= 0:
+        return ended.get(status, "credited")
     if newest == "pending":
         return "pending"
     if returned and newest == "created":

@@ -19,6 +19,7 @@ from billing.gateways import (
     PaymentGateway,
     current_gateway,
 )
+from billing.holding import held_of
 from billing.models import Invoice, InvoiceBalance, Payment
 from billing.settlement import amount_due, process_event, process_pending, receive_event
 from billing.states import PAYMENT
@@ -119,13 +120,16 @@ def _wanted(invoice: Invoice, *, by: Actor | System, at: datetime) -> Payment:
 
 
 def _payable_now(balance: InvoiceBalance) -> Decimal:
-    """What may be asked for: the rest due without what a bank is already moving."""
+    """What may be asked for: the rest due without what is held, and without what a bank is already moving."""
     status = Invoice.objects.values_list("status", flat=True).get(pk=balance.pk)
     due = amount_due(balance)
     if status not in PAYABLE or due <= 0:
         raise NothingDueError(_("Nothing is due on this invoice."))
     moving = Payment.objects.filter(invoice_id=balance.pk, status="pending").values_list("amount", flat=True)
-    left = EXACT.subtract(due, exact_sum(moving))
+    held = held_of(balance)
+    if held >= due:
+        raise NothingDueError(_("All that is left on this invoice is disputed. Nothing is to be paid until that ends."))
+    left = EXACT.subtract(due, exact_sum([held, *moving]))
     if left <= 0:
         raise PaymentUnderWayError(_("A payment for this invoice is on its way. Your bank needs a few days."))
     return left

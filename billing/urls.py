@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from billing import accrual_views, order_views, pay_views, statement_views, views, webhooks
+from billing import accrual_views, order_views, pay_help_views, pay_views, statement_views, views, webhooks
 
 page_patterns: list[URLPattern | URLResolver] = [
     path("i/<slug:slug>/invoices/", views.invoices, name="invoices"),
@@ -28,6 +28,17 @@ page_patterns: list[URLPattern | URLResolver] = [
     path("pay/<str:token>/state/", pay_views.pay_state, name="pay_state"),
     path("pay/<str:token>/receipts/<uuid:payment>.pdf", pay_views.pay_receipt, name="pay_receipt"),
     path("pay/<str:token>/fresh/", pay_views.pay_fresh, name="pay_fresh"),
+    path("pay/<str:token>/question/", pay_help_views.pay_question, name="pay_question"),
+    path("pay/<str:token>/share/", pay_help_views.pay_share, name="pay_share"),
+    path("pay/<str:token>/dispute/", pay_help_views.pay_dispute_choose, name="pay_dispute_choose"),
+    path("pay/<str:token>/dispute/<uuid:line>/", pay_help_views.pay_dispute_line, name="pay_dispute_line"),
+    path("pay/<str:token>/disputes/<uuid:pk>/", pay_help_views.pay_dispute, name="pay_dispute"),
+    path(
+        "pay/<str:token>/disputes/<uuid:pk>/withdraw/",
+        pay_help_views.pay_dispute_withdraw,
+        name="pay_dispute_withdraw",
+    ),
+    path("pay/<str:token>/<str:kind>.xml", pay_help_views.pay_xml, name="pay_xml"),
 ]
 machine_patterns: list[URLPattern | URLResolver] = [
     path("webhooks/stripe/", webhooks.stripe_webhook, name="stripe_webhook"),

@@ -11,6 +11,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from billing.disputes import disputes_of
 from billing.documents import invoice_document, receipt_document
 from billing.documents.credit_notes import credit_note_document
 from billing.documents.invoice import invoice_page
@@ -89,6 +90,7 @@ def invoice(request: MemberRequest, pk: UUID) -> HttpResponse:
         "page": invoice_page(InvoiceSnapshot.from_json(found.snapshot)),
         "payments": payments,
         "events": happenings(found),
+        "disputes": disputes_of(found),
         "may_pay": Permission.PAY_INVOICE in request.permissions,
     }
     return render(request, "billing/invoice.html", context)
@@ -107,7 +109,7 @@ def invoice_pdf(request: MemberRequest, pk: UUID) -> HttpResponse:
 def invoice_xml(request: MemberRequest, pk: UUID, kind: str) -> HttpResponse:
     """The electronic invoice ("ubl" or "facturx"), as it was written at issue."""
     found = _invoice(request, pk)
-    return _xml(electronic_document(found, kind) if kind in XML_KINDS else None)
+    return xml(electronic_document(found, kind) if kind in XML_KINDS else None)
 
 
 @require_safe
@@ -122,7 +124,7 @@ def credit_note_pdf(request: MemberRequest, pk: UUID) -> HttpResponse:
 def credit_note_xml(request: MemberRequest, pk: UUID, kind: str) -> HttpResponse:
     """The electronic credit note ("ubl" or "facturx"), as it was written at issue."""
     note = _credit_note(request, pk)
-    return _xml(electronic_document(note, kind) if kind in XML_KINDS else None)
+    return xml(electronic_document(note, kind) if kind in XML_KINDS else None)
 
 
 @require_safe
@@ -151,7 +153,7 @@ def pdf(document: Document | None) -> HttpResponse:
     return HttpResponse(read(document), content_type=document.media_type, headers=headers)
 
 
-def _xml(document: Document | None) -> HttpResponse:
+def xml(document: Document | None) -> HttpResponse:
     """A stored electronic document as a download, its bytes checked against their hash."""
     if document is None:
         raise Http404

@@ -21,6 +21,7 @@ app.conf.beat_schedule = {
     "agreements": {"task": "consortium.agreements", "schedule": crontab(minute=7)},
     "ask-for-renewals": {"task": "consortium.ask_for_renewals", "schedule": crontab(minute=15)},
     "nightly-checks": {"task": "consortium.nightly_checks", "schedule": crontab(hour=8, minute=30)},
+    "collect": {"task": "consortium.collect", "schedule": crontab(minute=25)},
     "budgets": {"task": "consortium.watch_budgets", "schedule": crontab(hour="*/6", minute=10)},
 }
 

@@ -164,6 +164,12 @@ def explanations_of(snapshot: InvoiceSnapshot) -> tuple[Explanation, ...]:
     return tuple(found for line in snapshot.lines if (found := _explained(line, snapshot.currency)))
 
 
+def explanation_of(snapshot: InvoiceSnapshot, position: int) -> Explanation | None:
+    """How one line came about, by its position; None where it is quantity times price, or there is no such line."""
+    line = next((line for line in snapshot.lines if line.position == position), None)
+    return _explained(line, snapshot.currency) if line is not None else None
+
+
 def _explained(line: LinePart, currency: str) -> Explanation | None:
     title = _word(line, "description")
     if line.share is not None:

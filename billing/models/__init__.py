@@ -23,6 +23,7 @@ from billing.models.costs import (
     Share,
 )
 from billing.models.credit_notes import CreditNote, CreditNoteLine, CreditNoteTax
+from billing.models.disputes import DisputeEntry, InvoiceQuestion, LineDispute, LinkShare
 from billing.models.invoices import Invoice, InvoiceBalance, InvoiceLine, InvoiceLineTax
 from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerLeg
 from billing.models.member_charges import MemberCharge, Prepaid, PrepaidUse, TaxCertificate
@@ -50,6 +51,7 @@ __all__ = [
     "CreditNoteTax",
     "Deferral",
     "DeferralPart",
+    "DisputeEntry",
     "FiscalYear",
     "Fund",
     "FundMovement",
@@ -58,9 +60,12 @@ __all__ = [
     "InvoiceBalance",
     "InvoiceLine",
     "InvoiceLineTax",
+    "InvoiceQuestion",
     "LedgerAccount",
     "LedgerEntry",
     "LedgerLeg",
+    "LineDispute",
+    "LinkShare",
     "MatchingRule",
     "MemberCharge",
     "NumberSeries",

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from billing.admin_disputes import open_disputes, open_questions
 from billing.books_check import open_faults
 from billing.models import Invoice
 from consortium.admin import billing_run  # noqa: F401 - registers its page
@@ -62,6 +63,16 @@ site.waiting = (
         _("Invoices that wait for a person"),
         lambda: Invoice.objects.filter(status__in=["draft", "approved"]).count(),
         lambda: reverse("admin:billing_invoice_changelist"),
+    ),
+    Waiting(
+        _("Disputed lines to decide"),
+        open_disputes,
+        lambda: reverse("admin:billing_linedispute_changelist") + "?turn=ours",
+    ),
+    Waiting(
+        _("Questions about invoices"),
+        open_questions,
+        lambda: reverse("admin:billing_invoicequestion_changelist") + "?status__exact=open",
     ),
     Waiting(
         _("Months to close"),

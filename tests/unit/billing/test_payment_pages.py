@@ -249,7 +249,8 @@ def test_the_webhook_refuses_what_proves_nothing(db: None, till: Till) -> None:
         ("issued", "failed", "10", False, "due"),
         ("partly_paid", "succeeded", "4", False, "due"),
         ("paid", "succeeded", "0", True, "paid"),
-        ("void", "", "0", False, "closed"),
+        ("void", "", "0", False, "credited"),
+        ("written_off", "", "10", True, "written_off"),
     ],
 )
 def test_each_stand_has_its_word(status: str, newest: str, due: str, returned: bool, code: str) -> None:
