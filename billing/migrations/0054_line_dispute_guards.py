@@ -35,7 +35,7 @@ CREATE TRIGGER billing_linedispute_fits BEFORE INSERT ON billing_linedispute
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0240_line_disputes")]
+    dependencies = [("billing", "0053_line_disputes")]
 
     operations = [
         TenantPolicy("billing_linedispute"),
