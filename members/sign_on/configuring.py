@@ -26,6 +26,7 @@ from members.models.sign_on import LIVE, OPEN, JoinAffiliation, SignOnKind
 from members.permissions import Permission, check_at
 from members.sign_on.claims import Claims, masked
 from members.sign_on.fetching import is_allowed_url
+from members.sign_on.passwords import sign_out_bound
 from members.sign_on_states import SIGN_ON
 
 CILOGON: Final = "https://cilogon.org"
@@ -240,7 +241,7 @@ def enable_sign_on(sign_on: SignOn, *, by: User | System, at: datetime) -> None:
 
 @transaction.atomic
 def enforce_sign_on(sign_on: SignOn, *, by: User | System, at: datetime) -> None:
-    """Refuse passwords to addresses in the institution's verified domains, its owners' excepted.
+    """Refuse passwords to addresses in the institution's verified domains, its owners' excepted; they are signed out.
 
     Raises Forbidden, NoVerifiedDomain, TransitionRefused.
     """
@@ -248,6 +249,7 @@ def enforce_sign_on(sign_on: SignOn, *, by: User | System, at: datetime) -> None
     if not verified_domains(sign_on.institution_id):
         raise NoVerifiedDomain(_("Verify a domain first: sign-on is required of addresses in your verified domains."))
     SIGN_ON.move(sign_on, "enforced")
+    sign_out_bound(sign_on.institution, but=by if isinstance(by, User) else None)
     _record("members.sign_on_enforced", sign_on, by=by, at=at, tell=True)
 
 

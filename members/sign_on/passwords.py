@@ -5,8 +5,10 @@ Owners still may (with their second factor): a broken identity provider must not
 
 from allauth.account.models import EmailAddress
 
+from consortium.kernel.tenancy import Scope, consortium_scope
 from members.models import Domain, Institution, Seat, SignOn, User
 from members.roles import Role
+from members.sessions import end_sessions
 
 
 def requiring_institution(user: User) -> Institution | None:
@@ -21,3 +23,20 @@ def requiring_institution(user: User) -> Institution | None:
         user=user, institution_id=sign_on.institution_id, role=Role.OWNER, ended_at=None
     ).exists()
     return None if is_owner else sign_on.institution
+
+
+def sign_out_bound(institution: Institution, *, but: User | None) -> int:
+    """Sign out everybody here who must use sign-on from now on, `but` who required it; returns how many people.
+
+    Who came by the university's sign-on comes back by it; a session that a password began does not outlive the rule.
+    """
+    people = User.objects.filter(seats__institution=institution, seats__ended_at=None, is_active=True).distinct()
+    out = 0
+    for user in people:
+        if but is not None and user.pk == but.pk:
+            continue
+        with consortium_scope(Scope.SIGN_IN):
+            bound = requiring_institution(user)
+        if bound is not None and bound.pk == institution.pk:
+            out += end_sessions(user) > 0
+    return out

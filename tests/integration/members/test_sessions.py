@@ -15,6 +15,8 @@ from members.roles import Role
 from members.sessions import device_words, forget_sessions, network_of
 from tests.cast import PASSWORD, Cast
 from tests.integration.members.browser import signed_in, text_of
+from tests.integration.members.identity_providers import SamlIdp
+from tests.integration.members.sign_on_story import live_saml
 from tests.integration.members.test_account_pages import with_password
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -137,3 +139,16 @@ def test_a_session_ends_with_its_browser_and_is_not_offered_to_stay(cast: Cast) 
     cookie = browser.cookies["sessionid"]
     assert cookie["max-age"] == cookie["expires"] == ""
     assert Session.objects.get().expire_date <= now() + timedelta(hours=12)
+
+
+def test_whom_required_sign_on_binds_is_signed_out_and_an_owner_is_not(
+    cast: Cast, saml_idp: SamlIdp, at: datetime
+) -> None:
+    browsers = {}
+    for name in ("viewer", "finance", "owner"):
+        person = cast.person(name)
+        person.email = f"{name}@{'elsewhere' if name == 'finance' else 'cedar'}.example"
+        browsers[name] = browser_of(with_password(person))
+    live_saml(cast, saml_idp, at, enforced=True)
+    signed_in_still = {name for name, browser in browsers.items() if "_auth_user_id" in browser.session}
+    assert signed_in_still == {"finance", "owner"}  # the viewer's address is the university's; finance has another
