@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -40,6 +40,7 @@ from consortium.kernel.money import AmountInvalid, parse_amount, plain
 from members.forms import show_refusal
 from members.models import Institution, Issuer, User
 from members.permissions import Permission
+from members.recording_admin import RecordingAdmin
 from members.staff_admin import StaffAdmin, held_by
 
 
@@ -207,45 +208,6 @@ class PurchaseOrderAdmin(StaffAdmin):
             close_order(order, by=by, at=now())
 
 
-class RecordingAdmin(StaffAdmin):
-    """Rows that are added by a form of their own, through one function of the domain, and never changed."""
-
-    editor = Permission.CLOSE_MONTH
-    form_class: ClassVar[type[forms.Form]]
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
-        """Nobody: what was recorded stays."""
-        return False
-
-    def record(self, *, by: User, **wanted: Any) -> Any:
-        """Call the domain with what was asked; returns the row. Raises PortalError."""
-        raise NotImplementedError
-
-    def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Ask, record, or say what is wrong with the inputs kept."""
-        del form_url, extra_context
-        by = acting(request, Permission.CLOSE_MONTH)
-        form = self.form_class(request.POST if request.method == "POST" else None)
-        if request.method == "POST" and form.is_valid():
-            try:
-                row = self.record(by=by, **form.cleaned_data)
-            except PortalError as error:
-                show_refusal(form, error)
-            else:
-                self.message_user(request, f"Recorded: {row}", messages.SUCCESS)
-                return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", row.pk)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": f"Record {self.opts.verbose_name}",
-            "form": form,
-            "back": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"),
-        }
-        return render(request, "billing/admin/record.html", context, status=422 if form.errors else 200)
-
-
 class ChargeForm(forms.Form):
     """A charge, or a credit, for the invoice of a month."""
 
@@ -276,6 +238,7 @@ class ChargeForm(forms.Form):
 class MemberChargeAdmin(RecordingAdmin):
     """Support, events, service credits and adjustments."""
 
+    editor = Permission.CLOSE_MONTH
     form_class = ChargeForm
     list_display = ["month", "institution", "kind", "description_en", "net", "currency", "recorded_at", "cancelled_at"]
     list_filter = ["kind", "month", ("cancelled_at", admin.EmptyFieldListFilter)]
@@ -327,6 +290,7 @@ class PrepaidForm(forms.Form):
 class PrepaidAdmin(RecordingAdmin):
     """Prepaid credit."""
 
+    editor = Permission.CLOSE_MONTH
     form_class = PrepaidForm
     list_display = ["received_on", "billing_account", "amount", "currency", "reference"]
     list_select_related = ["billing_account"]

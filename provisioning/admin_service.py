@@ -1,7 +1,6 @@
 """Staff pages of the service level: incidents, maintenance, statements, and the questions that universities ask."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -10,9 +9,9 @@ from django.http import HttpRequest
 
 from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
-from members.forms import show_refusal
 from members.models import User
 from members.permissions import Permission
+from members.recording_admin import RecordingAdmin
 from members.staff_admin import Act, ActingAdmin, StaffAdmin, held_by
 from provisioning.models import Incident, IncidentUpdate, Maintenance, ServiceStatement, StatementQuestion, WorkCheck
 from provisioning.service_level.incidents import (
@@ -56,77 +55,34 @@ class UpdateInline(admin.TabularInline):  # type: ignore[type-arg] # generic to 
         return bool(request.user.is_active and request.user.is_staff)
 
 
-class DomainForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the type checker alone
-    """A form whose row is written by a function of the domain, so that what it refuses is shown beside the field.
-
-    The admin site runs it in a transaction, and there is nothing beneath the row that could fail later.
-    """
-
-    by: ClassVar[User]
-    write: ClassVar[Callable[..., Any]]
-    written: Any = None
-
-    def clean(self) -> dict[str, Any]:
-        """Write the row once everything else is right."""
-        values: dict[str, Any] = super().clean() or {}
-        if not self.errors:
-            try:
-                self.written = type(self).write(**values, by=self.by, at=now())
-            except PortalError as refused:
-                show_refusal(self, refused)
-        return values
+def instant(label: str) -> forms.SplitDateTimeField:
+    """A day and a time of it, UTC."""
+    widget = forms.SplitDateTimeWidget(date_attrs={"type": "date"}, time_attrs={"type": "time", "step": "1"})
+    return forms.SplitDateTimeField(label=f"{label} (UTC)", widget=widget)
 
 
-class DomainAdmin(StaffAdmin):
-    """Rows that are added through a `DomainForm` and not edited afterwards: more is told, or it is called off."""
-
-    editor = Permission.OPERATE_HUBS
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody edits what was told."""
-        return obj is None and super().has_change_permission(request, obj)
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        """Tell the form who writes."""
-        form: Any = super().get_form(request, obj, change, **kwargs)
-        form.by = request.user
-        return form
-
-    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
-        """Hand on the row that the domain wrote."""
-        super().save_form(request, form, change)
-        return form.written
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """It is saved, and audited, already."""
-
-
-class IncidentForm(DomainForm):
+class IncidentForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the type checker alone
     """A new incident with the first thing that is said of it."""
 
-    write = staticmethod(open_incident)
+    started_at = instant("Started at")
     text_en = forms.CharField(label="English", max_length=5_000, widget=forms.Textarea(attrs={"rows": 4}))
     text_fr = forms.CharField(label="French", max_length=5_000, widget=forms.Textarea(attrs={"rows": 4}))
 
     class Meta:
         model = Incident
-        fields = ("title_en", "title_fr", "hub_slugs", "started_at", "excluded_as")
+        fields = ("title_en", "title_fr", "hub_slugs", "excluded_as")
 
 
 @admin.register(Incident)
-class IncidentAdmin(DomainAdmin, ActingAdmin):
+class IncidentAdmin(RecordingAdmin, ActingAdmin):
     """What the status page tells."""
 
     list_display = ("title_en", "status", "started_at", "resolved_at", "hub_slugs", "excluded_as")
     list_filter = ("status", "excluded_as")
     date_hierarchy = "started_at"
     inlines = (UpdateInline,)
-    form = IncidentForm
-
-    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
-        """A new incident has no updates yet."""
-        return super().get_inlines(request, obj) if obj is not None else ()
-
+    editor = Permission.OPERATE_HUBS
+    form_class = IncidentForm
     acts = (
         Act(
             name="update",
@@ -139,25 +95,35 @@ class IncidentAdmin(DomainAdmin, ActingAdmin):
         ),
     )
 
+    def record(self, *, by: User, **wanted: Any) -> Any:
+        """Tell what has happened."""
+        return open_incident(**wanted, by=by, at=now())
 
-class MaintenanceForm(DomainForm):
+
+class MaintenanceForm(forms.ModelForm):  # type: ignore[type-arg] # generic to the type checker alone
     """Work that is announced."""
 
-    write = staticmethod(announce_maintenance)
+    starts_at = instant("Starts at")
+    ends_at = instant("Ends at")
 
     class Meta:
         model = Maintenance
-        fields = ("cluster", "title_en", "title_fr", "text_en", "text_fr", "starts_at", "ends_at")
+        fields = ("cluster", "title_en", "title_fr", "text_en", "text_fr")
 
 
 @admin.register(Maintenance)
-class MaintenanceAdmin(DomainAdmin):
+class MaintenanceAdmin(RecordingAdmin):
     """Announced work. Announced 72 hours ahead, it does not count in the service level."""
 
     list_display = ("title_en", "cluster", "starts_at", "ends_at", "announced_at", "cancelled_at")
     date_hierarchy = "starts_at"
-    form = MaintenanceForm
+    editor = Permission.OPERATE_HUBS
+    form_class = MaintenanceForm
     actions = ("cancel",)
+
+    def record(self, *, by: User, **wanted: Any) -> Any:
+        """Announce it."""
+        return announce_maintenance(**wanted, by=by, at=now())
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Who may use the list's actions."""

@@ -208,7 +208,7 @@ def test_an_incident_that_cannot_be_told_is_refused_and_kept(
         "started_at_0": "2026-11-05", "started_at_1": "19:30:00", "hub_slugs": "cedar-stats", "excluded_as": "",
     }  # fmt: skip
     page = browser(cast.staff).post("/en/staff/provisioning/incident/add/", form | change)
-    assert page.status_code == HTTPStatus.OK
+    assert page.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
     assert words in page.text
     assert "Stockage" in page.text
     assert not Incident.objects.exists()
