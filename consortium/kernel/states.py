@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import models
+from django.utils.translation import gettext as _
 
 from consortium.kernel.errors import PortalError
 
@@ -76,12 +77,17 @@ class Machine:
         """
         was = getattr(row, self.column)
         if not self.allows(was, to):
-            raise TransitionRefused(f"{row._meta.verbose_name} is {was}; it cannot become {to}.")  # noqa: SLF001
+            raise TransitionRefused(
+                _("This is “%(was)s” now; it cannot become “%(to)s”. Reload the page to see what is next.")
+                % {"was": was, "to": to}
+            )
         changes = {self.column: to, **values}
         manager = type(row)._default_manager  # noqa: SLF001
         moved = manager.filter(pk=row.pk, **{self.column: was}).update(**changes)
         if moved != 1:
-            raise TransitionRefused(f"{row._meta.verbose_name} was {was} when you looked; somebody moved it. Reload.")  # noqa: SLF001
+            raise TransitionRefused(
+                _("This was “%(was)s” when you looked; somebody moved it. Reload the page.") % {"was": was}
+            )
         for field, value in changes.items():
             setattr(row, field, value)
 

@@ -48,7 +48,7 @@ def test_an_operator_approves_from_the_list(cast: Cast, at: datetime, operator: 
     form = {"action": "approve", "_selected_action": str(hub.pk)}
     assert "is approved and will be set up" in operator.post(HUBS, form, follow=True).text
     assert status_of(hub) == "approved"
-    assert "it cannot become approved" in operator.post(HUBS, form, follow=True).text
+    assert "it cannot become “approved”" in operator.post(HUBS, form, follow=True).text
 
 
 def test_an_operator_reads_the_wish_before_approving_it(cast: Cast, at: datetime, operator: Client) -> None:
