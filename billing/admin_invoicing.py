@@ -13,7 +13,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import URLPattern, path, reverse
 from psycopg.types.range import DateRange
 
-from billing.crediting import CREDITABLE, CreditPlan, issue_credit_note, left_of, plan_credit
+from billing.credit_proposals import propose_credit
+from billing.crediting import CREDITABLE, CreditPlan, issue_credit_note, left_of, needs_second, plan_credit
 from billing.member_charges import Charge, cancel_charge, record_charge
 from billing.models import (
     BillingAccount,
@@ -105,7 +106,7 @@ class CreditForm(forms.Form):
 
 @admin.register(CreditNote)
 class CreditNoteAdmin(StaffAdmin):
-    """Credit notes; a new one begins on its invoice's page."""
+    """Credit notes; a new one begins on its invoice's page, a large one waits for a second person first."""
 
     list_display = ["number", "invoice", "institution", "issued_on", "total", "currency", "applied", "held", "reason"]
     list_filter = ["currency", "issuer"]
@@ -148,10 +149,7 @@ class CreditNoteAdmin(StaffAdmin):
                 if typed and typed != plain(plan.total):
                     form.add_error(None, f"The credit comes to {plain(plan.total)} {row.currency}. Type exactly that.")
                 elif typed:
-                    wanted = form.cleaned_data
-                    note = issue_credit_note(row, nets=wanted["nets"], reason=wanted["reason"], by=by, at=now())
-                    self.message_user(request, f"Credit note {note.number} is issued.", messages.SUCCESS)
-                    return redirect("admin:billing_creditnote_change", note.pk)
+                    return self._let_out(request, row, plan, form.cleaned_data, by=by)
             except PortalError as error:
                 show_refusal(form, error)
         context = {
@@ -160,13 +158,28 @@ class CreditNoteAdmin(StaffAdmin):
             "title": f"Credit on invoice {row.number}",
             "invoice": row,
             "form": form,
-            "preview": _shown(plan, row) if plan else [],
+            "preview": shown(plan, row) if plan else [],
+            "large": plan is not None and needs_second(row, plan),
             "back": reverse("admin:billing_invoice_change", args=[row.pk]),
         }
         return render(request, "billing/admin/credit.html", context, status=422 if form.errors else 200)
 
+    def _let_out(
+        self, request: HttpRequest, row: Invoice, plan: CreditPlan, wanted: dict[str, Any], *, by: User
+    ) -> HttpResponse:
+        """Issue the credit note, or put a large one before a second person. Raises PortalError."""
+        words = {"nets": wanted["nets"], "reason": wanted["reason"], "by": by, "at": now()}
+        if needs_second(row, plan):
+            proposal = propose_credit(row, **words)
+            said = "The credit waits for another person, who approves or withdraws it here."
+            self.message_user(request, said, messages.SUCCESS)
+            return redirect("admin:billing_creditproposal_change", proposal.pk)
+        note = issue_credit_note(row, **words)
+        self.message_user(request, f"Credit note {note.number} is issued.", messages.SUCCESS)
+        return redirect("admin:billing_creditnote_change", note.pk)
 
-def _shown(plan: CreditPlan, invoice: Invoice) -> list[tuple[str, str]]:
+
+def shown(plan: CreditPlan, invoice: Invoice) -> list[tuple[str, str]]:
     """A planned credit note in figures."""
 
     def money(amount: Decimal) -> str:

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from billing import prepaid, purchase_orders
 from billing.credit_snapshot import credit_snapshot
+from billing.invoicing import FourEyes
 from billing.models import (
     CreditNote,
     CreditNoteLine,
@@ -28,6 +29,7 @@ from billing.models import (
     InvoiceLine,
     InvoiceLineTax,
 )
+from billing.models.invoices import FOUR_EYES_FROM
 from billing.numbering import take_number
 from billing.postings_credit import post_credit_note
 from billing.states import INVOICE
@@ -120,13 +122,26 @@ def plan_credit(invoice: Invoice, nets: Mapping[UUID, Decimal]) -> CreditPlan:
     return CreditPlan(lines=tuple(lines), net=net, tax=tax, total=total)
 
 
+def needs_second(invoice: Invoice, plan: CreditPlan) -> bool:
+    """Tell whether the credit, with what was credited on the invoice before, is so large that two people must agree."""
+    before = CreditNote.objects.filter(invoice=invoice).aggregate(sum=Sum("total"))["sum"] or Decimal(0)
+    return EXACT.add(before, plan.total) >= FOUR_EYES_FROM
+
+
 @transaction.atomic
 def issue_credit_note(
-    invoice: Invoice, *, nets: Mapping[UUID, Decimal], reason: str, by: User | System, at: datetime
+    invoice: Invoice,
+    *,
+    nets: Mapping[UUID, Decimal],
+    reason: str,
+    by: User | System,
+    at: datetime,
+    approved_by: User | None = None,
 ) -> CreditNote:
     """Issue a credit note over these amounts before tax, by line of the invoice, with its reason for the member.
 
-    It lowers what is due; what was paid already becomes the member's credit. Raises Forbidden, CreditInvalid.
+    It lowers what is due; what was paid already becomes the member's credit. A large one was approved by another person
+    (`billing.credit_proposals`). Raises Forbidden, CreditInvalid, FourEyes.
     """
     check_staff(by, Permission.ISSUE_INVOICES)
     invoice = Invoice.objects.select_for_update(of=("self",)).select_related("issuer", "institution").get(pk=invoice.pk)
@@ -134,9 +149,11 @@ def issue_credit_note(
     plan = plan_credit(invoice, nets)
     if not reason.strip() or balance is None:
         raise CreditInvalid(_("Say why: the member reads it on the credit note."), field="reason")
+    if needs_second(invoice, plan) and (approved_by is None or approved_by.pk == _person(by)):
+        raise FourEyes(_("A credit of this size is proposed by one person and approved by another one."))
     due = EXACT.subtract(balance.total, EXACT.add(balance.paid, balance.credited))
     applied = min(plan.total, due)
-    note = _written(invoice, plan, applied, reason=reason.strip()[:300], by=by, at=at)
+    note = _written(invoice, plan, applied, reason=reason.strip()[:300], by=by, approved_by=approved_by, at=at)
     crash_point("credit_note.numbered")
     _apply(invoice, balance, note)
     prepaid.give_back(note, by=by, at=at)
@@ -156,8 +173,19 @@ def issue_credit_note(
     return note
 
 
+def _person(by: User | System) -> UUID | None:
+    return None if isinstance(by, System) else by.pk
+
+
 def _written(
-    invoice: Invoice, plan: CreditPlan, applied: Decimal, *, reason: str, by: User | System, at: datetime
+    invoice: Invoice,
+    plan: CreditPlan,
+    applied: Decimal,
+    *,
+    reason: str,
+    by: User | System,
+    approved_by: User | None,
+    at: datetime,
 ) -> CreditNote:
     on = local_date(at, invoice.issuer.zone)
     number = take_number(invoice.issuer, on=on, kind="CN")
@@ -176,7 +204,8 @@ def _written(
         held=EXACT.subtract(plan.total, applied),
         issued_at=at,
         issued_on=on,
-        prepared_by=None if isinstance(by, System) else by,
+        prepared_by_id=_person(by),
+        approved_by=approved_by,
         snapshot=credit_snapshot(invoice, lines, number=number, on=on, at=at).to_json(),
     )
     CreditNoteLine.objects.bulk_create(

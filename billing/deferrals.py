@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from billing.chart_of_accounts import Account
+from billing.deferral_cuts import KIND, rest_of
 from billing.ledger import Leg, post
 from billing.models import DeferralPart, LedgerEntry
 from consortium.kernel import audit
@@ -21,8 +22,6 @@ from consortium.kernel.money import EXACT, exact_sum
 from consortium.kernel.periods import Month, month_period
 from members.models import Issuer, User
 from members.permissions import Permission, check_staff
-
-KIND = "recognition"
 
 
 class MonthRuns(PortalError):
@@ -59,9 +58,11 @@ def recognise(issuer: Issuer, month: Month, *, by: User | System, at: datetime) 
     Issuer.objects.select_for_update(no_key=True).get(pk=issuer.pk)
     done = LedgerEntry.objects.filter(kind=KIND, source_type="billing.DeferralPart").values("source_id")
     parts = DeferralPart.objects.filter(deferral__issuer=issuer, month__lte=str(month)).exclude(pk__in=done)
+    parts = parts.select_related("deferral__invoice").prefetch_related("cuts")
     entries = [
-        _recognise(issuer, part, at)
-        for part in parts.select_related("deferral__invoice").order_by("month", "deferral__created_at", "pk")
+        _recognise(issuer, part, rest, at)
+        for part in parts.order_by("month", "deferral__created_at", "pk")
+        if (rest := rest_of(part))
     ]
     if entries:
         after: dict[str, Fact] = {"month": str(month), "parts": len(entries)}
@@ -74,8 +75,8 @@ def schedule(issuer: Issuer) -> list[ScheduleRow]:
     """Return what is deferred to each month and what was recognised of it, the earliest first. Needs a scope."""
     done = set(LedgerEntry.objects.filter(kind=KIND, issuer=issuer).values_list("source_id", flat=True))
     sums: dict[tuple[str, str], list[tuple[Decimal, bool]]] = {}
-    for part in DeferralPart.objects.filter(deferral__issuer=issuer):
-        sums.setdefault((part.month, part.currency), []).append((part.amount, part.pk in done))
+    for part in DeferralPart.objects.filter(deferral__issuer=issuer).prefetch_related("cuts"):
+        sums.setdefault((part.month, part.currency), []).append((rest_of(part), part.pk in done))
     return [
         ScheduleRow(
             month=month,
@@ -87,7 +88,7 @@ def schedule(issuer: Issuer) -> list[ScheduleRow]:
     ]
 
 
-def _recognise(issuer: Issuer, part: DeferralPart, at: datetime) -> LedgerEntry:
+def _recognise(issuer: Issuer, part: DeferralPart, rest: Decimal, at: datetime) -> LedgerEntry:
     return post(
         issuer=issuer,
         kind=KIND,
@@ -95,8 +96,8 @@ def _recognise(issuer: Issuer, part: DeferralPart, at: datetime) -> LedgerEntry:
         on=max(_last_day(part.month), part.deferral.posted_on),
         narration=f"Dues of {part.month}, invoice {part.deferral.invoice.number}",
         legs=[
-            Leg(Account.DEFERRED_DUES, part.amount, part.currency),
-            Leg(Account(part.deferral.income_code), -part.amount, part.currency),
+            Leg(Account.DEFERRED_DUES, rest, part.currency),
+            Leg(Account(part.deferral.income_code), EXACT.minus(rest), part.currency),
         ],
         at=at,
         institution_id=part.institution_id,

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet, Sum
 from django.utils.translation import gettext as _
 from psycopg.types.range import DateRange
 
@@ -20,6 +20,7 @@ from consortium.kernel import audit
 from consortium.kernel.audit import System
 from consortium.kernel.crash import crash_point
 from consortium.kernel.errors import Invalid, PortalError
+from consortium.kernel.fields import AmountField
 from consortium.kernel.money import exact_sum
 from consortium.kernel.periods import Month, local_date
 from members.models import Issuer, User
@@ -119,7 +120,8 @@ def result_of(year: FiscalYear) -> dict[str, Decimal]:
 def _unrecognised(year: FiscalYear) -> QuerySet[DeferralPart]:
     parts = DeferralPart.objects.filter(deferral__issuer=year.issuer, month__lt=str(Month.of(year.valid.upper)))
     done = LedgerEntry.objects.filter(kind="recognition", source_type="billing.DeferralPart")
-    return parts.exclude(pk__in=done.values("source_id"))
+    parts = parts.annotate(cut=Sum("cuts__amount", default=Decimal(0), output_field=AmountField()))
+    return parts.exclude(pk__in=done.values("source_id")).exclude(cut=F("amount"))
 
 
 def _close(year: FiscalYear, at: datetime) -> LedgerEntry | None:

@@ -5,6 +5,7 @@ from billing.models.books import (
     Accrual,
     BooksCheck,
     Deferral,
+    DeferralCut,
     DeferralPart,
     FiscalYear,
     Report,
@@ -24,6 +25,7 @@ from billing.models.costs import (
 )
 from billing.models.credit_notes import CreditNote, CreditNoteLine, CreditNoteTax
 from billing.models.disputes import DisputeEntry, InvoiceQuestion, LineDispute, LinkShare
+from billing.models.credit_proposals import CreditProposal
 from billing.models.invoices import Invoice, InvoiceBalance, InvoiceLine, InvoiceLineTax
 from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerLeg
 from billing.models.member_charges import MemberCharge, Prepaid, PrepaidUse, TaxCertificate
@@ -49,7 +51,9 @@ __all__ = [
     "CreditNote",
     "CreditNoteLine",
     "CreditNoteTax",
+    "CreditProposal",
     "Deferral",
+    "DeferralCut",
     "DeferralPart",
     "DisputeEntry",
     "FiscalYear",

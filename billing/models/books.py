@@ -6,6 +6,7 @@ from django.db import models
 
 from billing.models.accounts import FxRate
 from billing.models.commands import Commanded
+from billing.models.credit_notes import CreditNote
 from billing.models.invoices import Invoice, InvoiceLine
 from billing.models.ledger import LedgerAccount
 from billing.states_books import FISCAL_YEAR
@@ -80,6 +81,25 @@ class DeferralPart(Row):
 
     def __str__(self) -> str:
         return f"{self.month}: {self.amount} {self.currency}"
+
+
+class DeferralCut(Row):
+    """What a credit note took back of a part before it was earned: so much less is recognised. Append-only."""
+
+    institution = models.ForeignKey(Institution, models.PROTECT)
+    part = models.ForeignKey(DeferralPart, models.PROTECT, related_name="cuts")
+    credit_note = models.ForeignKey(CreditNote, models.PROTECT, related_name="cuts")
+    amount = AmountField()
+    currency = CurrencyField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["part", "credit_note"], name="deferralcut_once"),
+            models.CheckConstraint(condition=~models.Q(amount=0), name="deferralcut_not_zero"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.part_id}: {self.amount} {self.currency}"
 
 
 class Accrual(Row, Commanded):

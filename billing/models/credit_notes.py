@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models import F, Q
 
-from billing.models.invoices import Invoice, InvoiceLine, InvoiceLineTax
+from billing.models.invoices import FOUR_EYES_FROM, Invoice, InvoiceLine, InvoiceLineTax
 from consortium.kernel.fields import AmountField, CurrencyField, Row
 from members.models import Institution, Issuer, User
 
@@ -11,7 +11,8 @@ from members.models import Institution, Issuer, User
 class CreditNote(Row):
     """What is taken back from an invoice, frozen from its first moment. Amounts are what is taken back. Append-only.
 
-    `applied` lowers what is due on the invoice; `held`, where it was paid already, is the member's credit.
+    `applied` lowers what is due on the invoice; `held`, where it was paid already, is the member's credit. A large one
+    was approved by another person than who prepared it.
     """
 
     institution = models.ForeignKey(Institution, models.PROTECT, related_name="credit_notes")
@@ -28,6 +29,7 @@ class CreditNote(Row):
     issued_at = models.DateTimeField()
     issued_on = models.DateField("day of issue in the issuer's zone")
     prepared_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    approved_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     snapshot = models.JSONField("the document as it was issued")
 
     class Meta:
@@ -38,6 +40,11 @@ class CreditNote(Row):
             models.CheckConstraint(condition=Q(total=F("applied") + F("held")), name="creditnote_goes_somewhere"),
             models.CheckConstraint(condition=Q(total__gt=0, applied__gte=0, held__gte=0), name="creditnote_positive"),
             models.CheckConstraint(condition=~Q(reason=""), name="creditnote_reasoned"),
+            models.CheckConstraint(
+                condition=Q(total__lt=FOUR_EYES_FROM)
+                | (Q(approved_by__isnull=False) & (Q(prepared_by=None) | ~Q(approved_by=F("prepared_by")))),
+                name="creditnote_four_eyes",
+            ),
         ]
 
     def __str__(self) -> str:

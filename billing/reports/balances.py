@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from billing import ledger
 from billing.chart_of_accounts import CHART, Account
-from billing.deferrals import KIND, schedule
+from billing.deferral_cuts import KIND, rest_of
+from billing.deferrals import schedule
 from billing.models import Deferral, LedgerEntry
 from billing.reports.tables import Cell, Column, Filters, Table, money_columns
 from billing.restricted_funds import balances
@@ -70,12 +71,14 @@ def deferred_income(filters: Filters) -> list[Table]:
     done = set(LedgerEntry.objects.filter(kind=KIND, issuer=filters.issuer).values_list("source_id", flat=True))
     deferrals = Deferral.objects.filter(issuer=filters.issuer).select_related("invoice", "institution")
     lines: list[list[Cell]] = []
-    for deferral in deferrals.prefetch_related("parts").order_by("posted_on", "pk"):
-        recognised = exact_sum(part.amount for part in deferral.parts.all() if part.pk in done)
-        rest = EXACT.subtract(deferral.amount, recognised)
+    for deferral in deferrals.prefetch_related("parts__cuts").order_by("posted_on", "pk"):
+        parts = [(part, rest_of(part)) for part in deferral.parts.all()]
+        whole = exact_sum(rest for _part, rest in parts)
+        recognised = exact_sum(rest for part, rest in parts if part.pk in done)
+        taken, rest = EXACT.subtract(deferral.amount, whole), EXACT.subtract(whole, recognised)
         words = [deferral.invoice.number, deferral.institution.name_en, deferral.valid.lower]
         last = deferral.valid.upper - timedelta(days=1)
-        lines.append([*words, last, deferral.currency, deferral.amount, recognised, rest])
+        lines.append([*words, last, deferral.currency, deferral.amount, taken, recognised, rest])
     return [
         Table(
             caption="Deferred income by month",
@@ -87,7 +90,7 @@ def deferred_income(filters: Filters) -> list[Table]:
             caption="Deferred income by invoice",
             columns=(
                 Column("Invoice"), Column("Member"), Column("From"), Column("To"), Column("Currency"),
-                *money_columns("Amount", "Recognised", "Rest"),
+                *money_columns("Amount", "Credited before it was earned", "Recognised", "Rest"),
             ),
             rows=lines,
         ),

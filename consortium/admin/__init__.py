@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.admin_disputes import open_disputes, open_questions
 from billing.books_check import open_faults
-from billing.models import Invoice
+from billing.models import CreditProposal, Invoice
 from consortium.admin import billing_run  # noqa: F401 - registers its page
 from consortium.kernel import audit, jobs
 from consortium.kernel.admin_site import Waiting
@@ -73,6 +73,11 @@ site.waiting = (
         _("Questions about invoices"),
         open_questions,
         lambda: reverse("admin:billing_invoicequestion_changelist") + "?status__exact=open",
+    ),
+    Waiting(
+        _("Large credits to approve"),
+        lambda: CreditProposal.objects.filter(status="waiting").count(),
+        lambda: reverse("admin:billing_creditproposal_changelist") + "?status__exact=waiting",
     ),
     Waiting(
         _("Months to close"),

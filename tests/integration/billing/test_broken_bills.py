@@ -122,7 +122,7 @@ HOSTILE = st.one_of(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cells=st.fixed_dictionaries({}, optional=dict.fromkeys(sorted(GOOD), HOSTILE)))
 def test_whatever_a_cell_holds_the_bill_is_kept_exactly_or_refused_whole(
     cells: dict[str, str], cast: Cast, period: BillingPeriod, at: datetime, tmp_path: Path

@@ -1,6 +1,5 @@
 """Closing a month: what stops it, what it parks, and that every step may be started over."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -15,7 +14,6 @@ from billing.facts import MemberFacts
 from billing.fx import record_rate
 from billing.invoicing import approve_invoice, issue_invoice
 from billing.models import (
-    AllocationPolicy,
     BillingAccount,
     BillingPeriod,
     Invoice,
@@ -46,21 +44,6 @@ from tests.integration.billing.stories import (
     take_in,
     three_to_one,
 )
-
-
-@pytest.fixture
-def period(cast: Cast, at: datetime, tmp_path: Path) -> BillingPeriod:
-    """September with its bill, open."""
-    with consortium_scope(Scope.JOB):
-        period = set_up(cast, at)
-        take_in(bill_file(tmp_path, *STORY_ROWS), cast, at)
-        return period
-
-
-@pytest.fixture(autouse=True)
-def _no_crash_left() -> Iterator[None]:
-    yield
-    crash.disarm()
 
 
 def codes(period: BillingPeriod, members: list[MemberFacts], at: datetime) -> dict[str, bool]:
@@ -163,102 +146,6 @@ def test_use_that_is_measured_again_later_changes_nothing_any_more(
         cedar, _ = closing.draft_invoices(period, later, by=RUN, at=at)
         assert cedar.net_total == Decimal("2478.64")
         assert Share.objects.filter(pool__key="shared").order_by("-amount")[0].amount == Decimal("315.00")
-
-
-def test_a_basis_of_zeros_parks_its_pool_and_bills_the_rest(cast: Cast, period: BillingPeriod, at: datetime) -> None:
-    members = [replace(each, memory_gib_seconds=Decimal(0)) for each in three_to_one(cast)]
-    with consortium_scope(Scope.JOB):
-        cedar, _ = drafted(period, members, at)
-        pools = list(Pool.objects.all())
-        assert {pool.parked_reason for pool in pools} == {"basis_all_zero"}
-        assert not Share.objects.exists()
-        assert not cedar.lines.filter(kind="shared_cost").exists()
-        assert cedar.net_total == Decimal("2140.01")
-        assert [found.code for found in closing.parked(period, members, at=at)] == ["basis_all_zero"] * 2
-
-
-@pytest.mark.parametrize(
-    ("method", "basis", "parameters", "cedar"),
-    [
-        ("even", "", {}, "210.00"),
-        ("proportional", "active_users", {}, "414.08"),
-        ("fixed", "", {"percentages": {"cedar": "60", "maple": "40"}}, "252.00"),
-        ("tiered", "", {"tiers": {"medium": "1", "small": "2"}}, "210.00"),
-        ("proportional", "memory_gib_seconds", {"cap": "300.00"}, "300.00"),
-    ],
-)
-def test_the_policy_of_the_months_last_day_splits_the_pool(
-    method: str,
-    basis: str,
-    parameters: dict[str, object],
-    cedar: str,
-    cast: Cast,
-    period: BillingPeriod,
-    at: datetime,
-) -> None:
-    AllocationPolicy.objects.create(
-        issuer=cast.issuer,
-        pool_key="shared",
-        method=method,
-        basis=basis,
-        parameters=parameters,
-        valid=since(date(2026, 9, 30)),
-    )
-    with consortium_scope(Scope.JOB):
-        drafted(period, three_to_one(cast), at)
-        share = Share.objects.get(pool__key="shared", institution=cast.university)
-        assert share.amount == Decimal(cedar)
-        assert share.pool.policy is not None
-
-
-@pytest.mark.parametrize(
-    ("method", "basis", "parameters", "reason"),
-    [
-        ("proportional", "phase of the moon", {}, "basis_unknown"),
-        ("fixed", "", {}, "parameters_missing"),
-        ("fixed", "", {"percentages": {"cedar": "60", "maple": "39"}}, "percentages_not_100"),
-        ("fixed", "", {"percentages": {"atlantis": "100"}}, "member_invalid"),
-        ("tiered", "", {"tiers": {"small": "1"}}, "tier_unknown"),
-        ("even", "", {"floor": "1000.00"}, "floor_infeasible"),
-        ("even", "", {"floor": "much"}, "parameters_invalid"),
-    ],
-)
-def test_an_odd_policy_parks_the_pool_with_a_named_reason(
-    method: str,
-    basis: str,
-    parameters: dict[str, object],
-    reason: str,
-    cast: Cast,
-    period: BillingPeriod,
-    at: datetime,
-) -> None:
-    AllocationPolicy.objects.create(
-        issuer=cast.issuer,
-        pool_key="shared",
-        method=method,
-        basis=basis,
-        parameters=parameters,
-        valid=since(date(2026, 1, 1)),
-    )
-    with consortium_scope(Scope.JOB):
-        drafted(period, three_to_one(cast), at)
-        pool = Pool.objects.get(key="shared")
-        assert (pool.parked_reason, pool.rounded_total, pool.shares.count()) == (reason, Decimal("420.00"), 0)
-        assert pool.parked_message
-
-
-def test_recoverable_tax_is_shared_by_nobody_and_posted_as_input_tax(
-    cast: Cast, period: BillingPeriod, at: datetime
-) -> None:
-    AllocationPolicy.objects.create(
-        issuer=cast.issuer, pool_key="tax", method="recoverable", valid=since(date(2026, 1, 1))
-    )
-    with consortium_scope(Scope.JOB):
-        issued(drafted(period, three_to_one(cast), at), at)
-        closing.finish_closing(period, by=RUN, at=at)
-        assert not Pool.objects.filter(key="tax").exists()
-        balances = {row.code: row.balance for row in ledger.trial_balance(cast.issuer) if row.currency == "USD"}
-        assert balances == {"1200": Decimal("22.50"), "2000": Decimal("-472.51"), "5000": Decimal("450.01")}
 
 
 def test_a_missing_purchase_order_holds_back_one_invoice_only(cast: Cast, period: BillingPeriod, at: datetime) -> None:

@@ -29,7 +29,7 @@ def period(cast: Cast, at: datetime) -> BillingPeriod:
         return set_up(cast, at)
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(costs=st.lists(st.tuples(COSTS, st.sampled_from([CEDAR, MAPLE, "", "tax"])), min_size=1, max_size=12))
 def test_whatever_a_bill_holds_its_parts_sum_to_it_and_shares_to_their_pool(
     costs: list[tuple[Decimal, str]], cast: Cast, period: BillingPeriod, at: datetime, tmp_path: Path

@@ -2,7 +2,6 @@
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -20,28 +19,10 @@ from tests.cast import Cast
 from tests.integration.billing.stories import (
     MONTH,
     RUN,
-    STORY_ROWS,
-    bill_file,
     drafted,
     issued,
-    set_up,
-    take_in,
     three_to_one,
 )
-
-
-@pytest.fixture
-def period(cast: Cast, at: datetime, tmp_path: Path) -> BillingPeriod:
-    with consortium_scope(Scope.JOB):
-        period = set_up(cast, at)
-        take_in(bill_file(tmp_path, *STORY_ROWS), cast, at)
-        return period
-
-
-@pytest.fixture
-def invoices(cast: Cast, period: BillingPeriod, at: datetime) -> list[Invoice]:
-    with consortium_scope(Scope.JOB):
-        return issued(drafted(period, three_to_one(cast), at), at)
 
 
 def test_an_issued_invoice_is_mailed_once_with_its_pdf_and_a_link(invoices: list[Invoice], at: datetime) -> None:
