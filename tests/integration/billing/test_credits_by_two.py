@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -51,7 +52,7 @@ def large(cast: Cast, period: BillingPeriod, second: User, at: datetime) -> Invo
     return invoice
 
 
-def of_dues(invoice: Invoice, net: str) -> dict[object, Decimal]:
+def of_dues(invoice: Invoice, net: str) -> dict[UUID, Decimal]:
     """So much of the dues."""
     return {invoice.lines.get(kind="dues").pk: Decimal(net)}
 
