@@ -24,8 +24,8 @@ from billing.models.costs import (
     Share,
 )
 from billing.models.credit_notes import CreditNote, CreditNoteLine, CreditNoteTax
-from billing.models.disputes import DisputeEntry, InvoiceQuestion, LineDispute, LinkShare
 from billing.models.credit_proposals import CreditProposal
+from billing.models.disputes import DisputeEntry, InvoiceQuestion, LineDispute, LinkShare
 from billing.models.invoices import Invoice, InvoiceBalance, InvoiceLine, InvoiceLineTax
 from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerLeg
 from billing.models.member_charges import MemberCharge, Prepaid, PrepaidUse, TaxCertificate

@@ -44,7 +44,7 @@ CREATE TRIGGER billing_deferralcut_fits BEFORE INSERT ON billing_deferralcut
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0053_credits_by_two")]
+    dependencies = [("billing", "0055_credits_by_two")]
 
     operations = [
         TenantPolicy("billing_creditproposal"),

@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0052_prepaid_index'),
+        ("billing", "0054_line_dispute_guards"),
         ('members', '0031_agreement_guards'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
