@@ -34,6 +34,7 @@ class Permission(StrEnum):
     SIGN_AGREEMENT = "sign_agreement"
     MANAGE_TOKENS = "manage_tokens"
     MANAGE_SIGN_ON = "manage_sign_on"
+    REQUEST_SUPPORT = "request_support"
     # Consortium staff
     REVIEW_APPLICATIONS = "review_applications"
     COUNTERSIGN_AGREEMENT = "countersign_agreement"
@@ -54,6 +55,7 @@ ROLES: dict[Role, frozenset[Permission]] = {
             P.MANAGE_SIGN_ON,
             P.SET_BUDGET,
             P.MANAGE_PURCHASE_ORDERS,
+            P.REQUEST_SUPPORT,
         }
     ),
     Role.FINANCE: frozenset(
@@ -69,6 +71,7 @@ ROLES: dict[Role, frozenset[Permission]] = {
             P.VIEW_INSTITUTION, P.VIEW_HUBS, P.REQUEST_HUB, P.VIEW_USAGE, P.VIEW_PEOPLE, P.VIEW_AGREEMENT,
             P.MANAGE_TOKENS, P.VIEW_SERVICE_LEVEL, P.QUESTION_SERVICE_LEVEL,
             P.MANAGE_TOKENS, P.MANAGE_SIGN_ON,
+            P.REQUEST_SUPPORT,
         }
     ),
     Role.VIEWER: frozenset({P.VIEW_INSTITUTION, P.VIEW_HUBS}),

@@ -11,3 +11,4 @@ class ProvisioningConfig(AppConfig):
     def ready(self) -> None:
         """Let the outbox know this app's mails, and the workers its jobs."""
         from provisioning import cluster_checks, emails, reconcile, transitions  # noqa: F401, PLC0415 - models are ready only now
+        from provisioning.support import emails as support_emails  # noqa: F401, PLC0415 - likewise

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils.functional import Promise as Words
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from consortium.kernel.periods import Month, Period, local_month, month_period
@@ -44,6 +45,18 @@ class Span:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnswerDue:
+    """A word that support owed in the month; `answered_at` None: it had not come when the statement was made."""
+
+    reference: str
+    severity: str
+    is_first: bool
+    due_at: datetime
+    answered_at: datetime | None
+    in_time: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class StatementRow:
     """A month of the table."""
 
@@ -63,6 +76,7 @@ class ServiceView:
     outages: tuple[Span, ...]
     unknown: tuple[Span, ...]
     excluded: tuple[Span, ...]
+    answers: tuple[AnswerDue, ...]
     questions: tuple[StatementQuestion, ...]
     running_month: Month
     running: Measurement | None
@@ -91,6 +105,7 @@ def service_view(hub: Hub, *, month: Month | None, at: datetime) -> ServiceView:
         outages=_spans(evidence, "outages", lambda each: CHECKS.get(each["check"], each["check"])),
         unknown=_spans(evidence, "unknown", lambda _each: ""),
         excluded=_spans(evidence, "excluded", lambda each: REASONS.get(each["reason"], each["reason"])),
+        answers=_answers(evidence),
         questions=tuple(
             StatementQuestion.objects.filter(statement__hub=hub, statement__month=shown.statement.month).select_related(
                 "asked_by"
@@ -118,6 +133,22 @@ def _running(hub: Hub, at: datetime) -> tuple[Month, Measurement | None]:
     whole = month_period(month, hub.zone)
     start = max(whole.start, hub.running_at or at)
     return month, measured(hub, Period(start, at)) if start < at else None
+
+
+def _answers(evidence: dict[str, Any]) -> tuple[AnswerDue, ...]:
+    """Statements from before there was support have none."""
+    language = (get_language() or "en")[:2]
+    return tuple(
+        AnswerDue(
+            reference=each["reference"],
+            severity=each["severity"].get(language) or each["severity"]["en"],
+            is_first=each["kind"] == "response",
+            due_at=datetime.fromisoformat(each["to"]),
+            answered_at=datetime.fromisoformat(each["answered"]) if each["answered"] else None,
+            in_time=each["in_time"],
+        )
+        for each in evidence.get("support", ())
+    )
 
 
 def _spans(evidence: dict[str, Any], part: str, what: Any) -> tuple[Span, ...]:

@@ -119,6 +119,7 @@ def _context(request: MemberRequest, row: Hub) -> dict[str, Any]:
         "may_retry": Permission.REQUEST_HUB in request.permissions,
         "may_see_use": Permission.VIEW_USAGE in request.permissions,
         "may_see_service": Permission.VIEW_SERVICE_LEVEL in request.permissions,
+        "may_ask_support": Permission.REQUEST_SUPPORT in request.permissions,
     }
 
 

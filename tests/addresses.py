@@ -21,6 +21,7 @@ from billing.models import Invoice
 from consortium.kernel.clock import now
 from consortium.kernel.documents import store
 from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.kernel.uploads import Upload
 from members.api_tokens import issue_token
 from members.domains import add_domain
 from members.models import AccessRequest, Agreement, Application
@@ -28,6 +29,8 @@ from members.onboarding import approve_application
 from members.ownership import offer_ownership
 from members.permissions import Permission
 from members.sign_on.configuring import save_sign_on
+from provisioning.support.attachments import files_of
+from provisioning.support.talking import open_request
 from tests.cast import Cast
 from tests.unit.billing.issued import make_invoice
 from tests.unit.members.invited import invited
@@ -90,6 +93,7 @@ class Rows:
 
     keys: tuple[UUID, ...]
     hubs: tuple[str, ...]
+    documents: tuple[UUID, ...] = ()
     values: Mapping[str, tuple[object, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +111,7 @@ class Rows:
             "invitation": self.keys[:1],
             "kind": ("ubl",),
             "issuer": ("icc",),
+            "document": self.documents,
         }
         object.__setattr__(self, "values", values)
 
@@ -157,6 +162,15 @@ def make_foreign_rows(cast: Cast, at: datetime) -> Rows:
             at=now(),
         )
         add_domain(institution=cast.university, name="cedar.example", by=cast.technical, at=now())
+        asked = open_request(
+            hub,
+            severity="normal",
+            title="T",
+            text="T",
+            attachments=(Upload("a.txt", b"x"),),
+            by=cast.technical,
+            at=now(),
+        )
         provider = {"kind": "oidc", "issuer": "https://login.cedar.example", "client_id": "portal"}
         save_sign_on(institution=cast.university, values=provider, secret="s", by=cast.technical, at=now())
         agreement = _agreement(cast, at)
@@ -171,7 +185,8 @@ def make_foreign_rows(cast: Cast, at: datetime) -> Rows:
                 at=at,
                 language="en",
             )
-        return Rows(keys=tuple(_keys(cast)), hubs=(hub.slug,))
+        sent = tuple(each.pk for each in files_of(asked.messages.all()))
+        return Rows(keys=tuple(_keys(cast)), hubs=(hub.slug,), documents=sent)
 
 
 def _agreement(cast: Cast, at: datetime) -> Agreement:

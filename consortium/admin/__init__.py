@@ -25,7 +25,8 @@ from members.diligence import overdue_documents
 from members.models import Agreement, Application
 from members.permissions import Permission, staff_permissions
 from members.upkeep import seats_due
-from provisioning.models import Hub
+from provisioning.models import Hub, SupportRequest
+from provisioning.support.watching import near_clocks
 
 site: Any = admin.site
 site.waiting = (
@@ -58,6 +59,16 @@ site.waiting = (
         _("Hubs to approve or mend"),
         lambda: Hub.objects.filter(status__in=["requested", "failed", "degraded"]).count(),
         lambda: reverse("admin:provisioning_hub_changelist"),
+    ),
+    Waiting(
+        _("Answers to universities that are due soon, or late"),
+        lambda: near_clocks(at=now()).count(),
+        lambda: reverse("admin:provisioning_supportrequest_changelist") + "?due=near",
+    ),
+    Waiting(
+        _("Support requests to answer"),
+        lambda: SupportRequest.objects.filter(status="open").count(),
+        lambda: reverse("admin:provisioning_supportrequest_changelist") + "?status__exact=open",
     ),
     Waiting(
         _("Invoices that wait for a person"),

@@ -25,6 +25,7 @@ class Link:
 MENU = (
     ("institution", Permission.VIEW_INSTITUTION, "Overview"),
     ("usage", Permission.VIEW_USAGE, "Use"),
+    ("support", Permission.REQUEST_SUPPORT, "Support"),
     ("costs", Permission.VIEW_COSTS, "Cost"),
     ("invoices", Permission.VIEW_INVOICES, "Invoices"),
     ("people", Permission.VIEW_PEOPLE, "People"),
@@ -39,6 +40,7 @@ def _labels() -> dict[str, str]:
     return {
         "Overview": _("Overview"),
         "Use": _("Use"),
+        "Support": _("Support"),
         "Cost": _("Cost"),
         "Invoices": _("Invoices"),
         "People": _("People"),

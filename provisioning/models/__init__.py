@@ -21,8 +21,10 @@ from provisioning.models.service import (
     StatementQuestion,
     WorkCheck,
 )
+from provisioning.models.support import ClosedDay, SupportClock, SupportMessage, SupportRequest
 
 __all__ = [
+    "ClosedDay",
     "Cluster",
     "ClusterCredential",
     "Environment",
@@ -39,5 +41,8 @@ __all__ = [
     "ServiceDay",
     "ServiceStatement",
     "StatementQuestion",
+    "SupportClock",
+    "SupportMessage",
+    "SupportRequest",
     "WorkCheck",
 ]

@@ -23,6 +23,7 @@ from members.models import User
 from provisioning.models import Hub, ServiceStatement
 from provisioning.service_level.evidence import measured
 from provisioning.sla import Measurement, Promise, Verdict, judge
+from provisioning.support.evidence import support_evidence
 
 METER = System("meter")
 # Visits and looks may arrive a little late; after this nothing more is expected of a month.
@@ -95,7 +96,7 @@ def make_statement(
         zone=hub.zone,
         made_at=at,
         reason=reason,
-        **_figures(seen, judge(seen, promise), promise),
+        **_figures(seen, judge(seen, promise), promise, support=support_evidence(hub, seen.period)),
     )
     audit.record(
         "provisioning.statement_made",
@@ -119,8 +120,8 @@ def newest_statements(statements: Iterable[ServiceStatement]) -> list[ServiceSta
     return sorted(kept.values(), key=lambda row: row.month, reverse=True)
 
 
-def _figures(seen: Measurement, verdict: Verdict, promise: Promise) -> dict[str, Any]:
-    evidence = _evidence(seen, promise)
+def _figures(seen: Measurement, verdict: Verdict, promise: Promise, *, support: list[dict[str, Any]]) -> dict[str, Any]:
+    evidence = _evidence(seen, promise) | {"support": support}
     canonical = json.dumps(evidence, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     second = timedelta(seconds=1)
     return {

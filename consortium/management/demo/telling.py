@@ -26,8 +26,9 @@ from consortium.management.demo.history import tell_history
 from consortium.management.demo.invoicing import tell_invoicing
 from consortium.management.demo.narrator import Narrator
 from consortium.management.demo.people import DemoPerson, make_people
-from consortium.management.demo.service import tell_service
+from consortium.management.demo.service import BROKEN, tell_service
 from consortium.management.demo.story import NEWCOMER, STUDENT, Story
+from consortium.management.demo.support import tell_past_support, tell_support
 from consortium.models import Document
 from members.models import User
 from provisioning.drivers import local_driver, target_of
@@ -60,6 +61,7 @@ def tell(
             folder=home / "bills",
             say=narrator.say,
         )
+        tell_past_support(slug=BROKEN, staff=users["staff"], month=months[-1])
         tell_service(staff=users["staff"], months=months, at=now())
         tell_books(issuer=issuer, staff=users["staff"], months=months, at=now())
         tell_invoicing(issuer=issuer, staff=users["staff"], month=month)
@@ -75,6 +77,7 @@ def tell(
         step.link = _url("agreement", NEWCOMER, agreement.pk)
     with narrator.step("hub", "Its JupyterHub is provisioned") as step:
         hub = story.provide_hub()
+        tell_support(hub=hub, by=users["technical"], staff=users["staff"], at=now())
         step.link = hub.url
     with narrator.step("student", "A student signs in and works") as step:
         story.work_as_student()

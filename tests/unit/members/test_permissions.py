@@ -42,6 +42,7 @@ TRUTH = {
     P.RETIRE_HUB: "owner",
     P.VIEW_SERVICE_LEVEL: "owner finance technical",
     P.QUESTION_SERVICE_LEVEL: "owner finance technical",
+    P.REQUEST_SUPPORT: "owner technical",
 }
 PEOPLE = ("owner", "finance", "technical", "viewer", "outsider", "stranger", "staff")
 
