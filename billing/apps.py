@@ -13,8 +13,10 @@ class BillingConfig(AppConfig):
         from billing import (  # noqa: F401, PLC0415 - imported for their registrations
             budget_emails,
             dispute_emails,
+            catching_up,
             documents,
             emails,
+            money_back_mails,
             order_mails,
             pay_links,
             settlement,

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from billing.clearing_check import clearing_faults
 from billing.ledger import held_credit, is_balanced, payments_checks, receivables
 from billing.models import BooksCheck
 from consortium.kernel.money import plain
@@ -12,7 +13,8 @@ def check_books(*, at: datetime) -> BooksCheck:
     """Check every issuer's books and keep the result; its `faults` are sentences, none when all holds.
 
     Entries balance in each currency and have all their legs; receivables equal the open invoices; every payment is in
-    the books in full; no member used more credit than is held for it. Needs a consortium scope.
+    the books in full; no member used more credit than is held for it; what is at the provider and on its way from there
+    is what the provider says. Needs a consortium scope.
     """
     return BooksCheck.objects.create(at=at, faults=[fault for issuer in Issuer.objects.all() for fault in _of(issuer)])
 
@@ -43,4 +45,4 @@ def _of(issuer: Issuer) -> list[str]:
         for credit in held_credit(issuer)
         if credit.amount < 0
     ]
-    return faults
+    return faults + clearing_faults(issuer)

@@ -12,7 +12,9 @@ class Account(StrEnum):
 
     BANK = "1000"
     CLEARING = "1050"
+    IN_TRANSIT = "1060"
     RECEIVABLES = "1100"
+    TAKEN_BACK = "1110"
     ACCRUED_INCOME = "1150"
     INPUT_TAX = "1200"
     GST_RECOVERABLE = "1210"
@@ -48,6 +50,8 @@ class Account(StrEnum):
 CHART: Final[dict[Account, tuple[str, str, str]]] = {
     Account.BANK: ("asset", "Bank", "Banque"),
     Account.CLEARING: ("asset", "Payments in transit", "Paiements en transit"),
+    Account.IN_TRANSIT: ("asset", "Payouts on their way to the bank", "Versements en route vers la banque"),
+    Account.TAKEN_BACK: ("asset", "Payments taken back, to be recovered", "Paiements repris, à recouvrer"),
     Account.RECEIVABLES: ("asset", "Receivables from members", "Comptes débiteurs des membres"),
     Account.INPUT_TAX: ("asset", "Input tax recoverable", "Taxes sur les intrants à recouvrer"),
     Account.ACCRUED_INCOME: ("asset", "Accrued income", "Produits à recevoir"),

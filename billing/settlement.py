@@ -16,19 +16,23 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from billing import ledger
+from billing.card_disputes import keep_dispute
 from billing.chart_of_accounts import Account
+from billing.clearing import PROVIDER, record_charge
 from billing.gateways import (
     CheckoutSession,
     GatewayError,
     GatewayEvent,
     PaymentGateway,
     PaymentIntent,
+    ProviderMovement,
     current_gateway,
 )
 from billing.models import Invoice, InvoiceBalance, Payment, ProviderEvent
+from billing.payouts import fetched, keep_payout, missing_of
+from billing.refunds import keep_refund
 from billing.states import INVOICE, PAYMENT
 from consortium.kernel import audit, jobs
-from consortium.kernel.audit import System
 from consortium.kernel.clock import now
 from consortium.kernel.crash import crash_point
 from consortium.kernel.money import EXACT, plain
@@ -38,7 +42,9 @@ from consortium.kernel.tenancy import Scope, consortium_scope
 log = structlog.get_logger(__name__)
 
 LONGEST_WAIT: Final = timedelta(hours=1)
-PROVIDER: Final = System("stripe")
+MONEY_BACK: Final = frozenset({"charge", "refund", "dispute"})
+SUBJECTS: Final = MONEY_BACK | {"checkout.session", "payment_intent"}
+CHARGE_NEWS: Final = frozenset({"charge.updated", "charge.refunded"})
 
 
 def amount_due(balance: InvoiceBalance) -> Decimal:
@@ -56,16 +62,22 @@ def receive_event(
     gateway = gateway or current_gateway()
     message = gateway.verify_webhook(payload, signature, at=at)
     with transaction.atomic(), consortium_scope(Scope.WEBHOOK):
-        event, made = ProviderEvent.objects.get_or_create(
-            provider=gateway.name,
-            event_id=message.id,
-            defaults={"type": message.type, "payload": message.payload, "received_at": at},
-        )
-        if made:
-            arguments = {"event_id": str(event.pk)}
-            jobs.enqueue("process_event", key=str(event.pk), at=at, institution_id=None, arguments=arguments)
+        event = keep_event(message, provider=gateway.name, at=at)
         crash_point("event.before_stored")
     crash_point("event.stored")
+    return event
+
+
+def keep_event(message: GatewayEvent, *, provider: str, at: datetime) -> ProviderEvent:
+    """Write a message that is known to be true into the inbox, once, with the job that acts on it. Needs a scope."""
+    event, made = ProviderEvent.objects.get_or_create(
+        provider=provider,
+        event_id=message.id,
+        defaults={"type": message.type, "payload": message.payload, "received_at": at},
+    )
+    if made:
+        arguments = {"event_id": str(event.pk)}
+        jobs.enqueue("process_event", key=str(event.pk), at=at, institution_id=None, arguments=arguments)
     return event
 
 
@@ -136,34 +148,90 @@ def _done(event: ProviderEvent, error: str, *, at: datetime) -> None:
 def _acted(event: ProviderEvent, gateway: PaymentGateway, at: datetime) -> str:
     """Do what the message is about; returns what a person must look at, or ""."""
     message = gateway.read_event(event.payload)
-    if message.object_type not in {"checkout.session", "payment_intent"}:
+    if message.object_type == "payout":
+        return _payout(message.object_id, gateway, at)
+    if message.object_type not in SUBJECTS or (message.object_type == "charge" and message.type not in CHARGE_NEWS):
         return ""
-    payment = _find(message, gateway.name)
+    payment = _find(message, gateway)
     if payment is None:
         return f"No payment of this portal belongs to {message.object_id}. Look it up at the provider."
+    return refresh(payment, gateway, at=at, message=message)
+
+
+def refresh(payment: Payment, gateway: PaymentGateway, *, at: datetime, message: GatewayEvent | None = None) -> str:
+    """Will ask the provider all that is true of a payment now and follow it; returns what a person must look at, or "".
+
+    A message only narrows what is asked. Needs a consortium scope and an open transaction. Raises GatewayError.
+    """
     balance = InvoiceBalance.objects.select_for_update().get(pk=payment.invoice_id)
     payment.refresh_from_db()
     session, intent = _truth(payment, message, gateway)
     crash_point("event.fetched")
     if any(found and found.payment_id != str(payment.pk) for found in (session, intent)):
-        return f"{message.object_id} says that it belongs to another payment than {payment.pk}. Nothing was changed."
+        named = message.object_id if message else payment.session_id
+        return f"{named} says that it belongs to another payment than {payment.pk}. Nothing was changed."
     if payment.session_id == "" and session is not None:
         Payment.objects.filter(pk=payment.pk).update(session_id=session.id)
-    return _moved(payment, balance, outcome(session, intent), intent, at)
+    problems = [_moved(payment, balance, outcome(session, intent), intent, at)]
+    if payment.status == "succeeded" and intent is not None:
+        record_charge(intent.movement, payment, at=at)
+        if message is None or message.object_type in MONEY_BACK:
+            problems += [keep_refund(each, payment, balance, at=at) for each in gateway.refunds_of(intent.id)]
+            problems += [keep_dispute(each, payment, balance, at=at) for each in gateway.disputes_of(intent.id)]
+    return " ".join(filter(None, problems))
 
 
-def _find(message: GatewayEvent, provider: str) -> Payment | None:
+def _payout(payout_id: str, gateway: PaymentGateway, at: datetime) -> str:
+    """Follow a payout; what its lines say of payments and nobody told us before is asked for first."""
+    found, movements = fetched(gateway, payout_id)
+    crash_point("event.fetched")
+    intents = {_intent_of(each, gateway) for each in missing_of(movements)} - {""}
+    payments = (_of_intent(intent_id, gateway) for intent_id in intents)
+    for payment in sorted(filter(None, payments), key=lambda each: each.invoice_id):
+        refresh(payment, gateway, at=at)
+    return keep_payout(found, movements, at=at)
+
+
+def _intent_of(movement: ProviderMovement, gateway: PaymentGateway) -> str:
+    """The payment that a line of the balance belongs to; "" where the provider does not know it either."""
+    source = movement.source_id
+    with suppress(GatewayError):
+        if source.startswith(("re_", "pyr_")):
+            return gateway.fetch_refund(source).intent_id
+        if source.startswith(("dp_", "du_")):
+            return gateway.fetch_dispute(source).intent_id
+        return gateway.intent_of_charge(source)
+    return ""
+
+
+def _find(message: GatewayEvent, gateway: PaymentGateway) -> Payment | None:
+    if not message.object_id:
+        return None
     known = Q(session_id=message.object_id) | Q(intent_id=message.object_id)
+    if message.intent_id:
+        known |= Q(intent_id=message.intent_id)
     with suppress(ValueError):  # written by someone else, it may be anything
         known |= Q(pk=UUID(message.payment_id))
-    return Payment.objects.filter(known, provider=provider).first() if message.object_id else None
+    found = Payment.objects.filter(known, provider=gateway.name).first()
+    if found is None and message.intent_id and message.object_type in MONEY_BACK:
+        return _of_intent(message.intent_id, gateway)
+    return found
+
+
+def _of_intent(intent_id: str, gateway: PaymentGateway) -> Payment | None:
+    """Our payment of that intent; before its own news has arrived only the provider can say."""
+    known = Q(intent_id=intent_id)
+    if not Payment.objects.filter(known).exists():
+        with suppress(ValueError):
+            known = Q(pk=UUID(gateway.fetch_intent(intent_id).payment_id))
+    return Payment.objects.filter(known, provider=gateway.name).select_related("invoice__issuer").first()
 
 
 def _truth(
-    payment: Payment, message: GatewayEvent, gateway: PaymentGateway
+    payment: Payment, message: GatewayEvent | None, gateway: PaymentGateway
 ) -> tuple[CheckoutSession | None, PaymentIntent | None]:
     """Ask for the page and the money as they are now; the message only said where to look."""
-    told = {message.object_type: message.object_id}
+    told = {"payment_intent": message.intent_id, message.object_type: message.object_id} if message else {}
     session_id = payment.session_id or told.get("checkout.session", "")
     session = gateway.fetch_session(session_id) if session_id else None
     intent_id = (session.intent_id if session else "") or payment.intent_id or told.get("payment_intent", "")
@@ -178,6 +246,8 @@ def outcome(session: CheckoutSession | None, intent: PaymentIntent | None) -> st
     by_intent = {"succeeded": "succeeded", "processing": "pending", "canceled": "failed"}
     if intent is not None and intent.status in by_intent:
         return by_intent[intent.status]
+    if intent is not None and intent.status == "requires_action" and session and session.status == "complete":
+        return "pending"  # the payer's account is proved first, by small deposits
     if session is None or session.status == "open":
         return "created"
     return "failed"

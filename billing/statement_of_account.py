@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
+from billing import money_back_story
 from billing.models import CreditNote, Invoice, Payment
 from billing.queries import NOT_MEMBERS_BUSINESS
 from billing.snapshot import InvoiceSnapshot
@@ -118,6 +119,10 @@ def _events(institution_id: UUID, zone: str) -> Iterator[_Event]:
         reference, on = payment.intent_id or str(payment.pk), local_date(payment.succeeded_at, zone)
         amount = EXACT.minus(payment.amount)
         yield _Event(on, 2, reference, "payment", about, amount, payment.currency, payment.invoice_id)
+    for back in money_back_story.of_institution(institution_id):
+        about = _("%(what)s, invoice %(number)s") % {"what": back.title, "number": back.invoice_number}
+        on = local_date(back.at, zone)
+        yield _Event(on, 3, back.reference, "money_back", about, back.amount, back.currency, back.invoice_id)
 
 
 def _with_balances(events: Iterable[_Event], opening: Decimal) -> Iterator[Movement]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
+from billing import money_back_story
 from billing.models import CreditNote, Invoice, Payment
 from billing.queries import OPEN, invoices_of
 from billing.settlement import amount_due
@@ -76,6 +77,10 @@ def happenings(invoice: Invoice) -> list[Happening]:
     found += [
         Happening(at=note.issued_at, title=_("Credited"), body=f"{note.number}: {note.reason}")
         for note in CreditNote.objects.filter(invoice=invoice)
+    ]
+    found += [
+        Happening(at=each.at, title=each.title, body=each.body, tone=each.tone)
+        for each in money_back_story.of_invoice(invoice)
     ]
     if invoice.issued_at:
         found.append(Happening(at=invoice.issued_at, title=_("Issued"), body=invoice.number or ""))

@@ -54,8 +54,9 @@ INVOICE = Machine(
             "Payez-la avant l'échéance.",
             ("partly_paid", "paid", "void", "written_off"),
         ),
-        State("partly_paid", "member", "Pay the rest.", "Payez le reste.", ("paid", "written_off")),
-        State("paid", "nobody", "Nothing: it is paid.", "Rien : elle est payée."),
+        State("partly_paid", "member", "Pay the rest.", "Payez le reste.", ("paid", "written_off", "issued")),
+        # Back only with a Reopening of the same transaction: money that had come is lost again.
+        State("paid", "nobody", "Nothing: it is paid.", "Rien : elle est payée.", ("partly_paid", "issued")),
         State("void", "nobody", "A credit note took it back.", "Une note de crédit l'a annulée."),
         State("written_off", "nobody", "Nothing more is expected.", "Plus rien n'est attendu."),
         State("discarded", "nobody", "It was never issued.", "Elle n'a jamais été émise."),

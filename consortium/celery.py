@@ -23,6 +23,7 @@ app.conf.beat_schedule = {
     "nightly-checks": {"task": "consortium.nightly_checks", "schedule": crontab(hour=8, minute=30)},
     "collect": {"task": "consortium.collect", "schedule": crontab(minute=25)},
     "watch-support": {"task": "consortium.watch_support", "schedule": crontab(minute="*/5")},
+    "catch-up-events": {"task": "consortium.catch_up_events", "schedule": crontab(minute="*/10")},
     "budgets": {"task": "consortium.watch_budgets", "schedule": crontab(hour="*/6", minute=10)},
 }
 

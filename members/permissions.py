@@ -42,6 +42,7 @@ class Permission(StrEnum):
     IMPORT_BILLS = "import_bills"
     CLOSE_MONTH = "close_month"
     ISSUE_INVOICES = "issue_invoices"
+    REFUND_PAYMENTS = "refund_payments"
     READ_AUDIT = "read_audit"
 
 
@@ -78,7 +79,7 @@ ROLES: dict[Role, frozenset[Permission]] = {
 }  # fmt: skip
 STAFF_ROLES: dict[StaffRole, frozenset[Permission]] = {
     StaffRole.REVIEWER: frozenset({P.REVIEW_APPLICATIONS, P.COUNTERSIGN_AGREEMENT}),
-    StaffRole.FINANCE: frozenset({P.IMPORT_BILLS, P.CLOSE_MONTH, P.ISSUE_INVOICES}),
+    StaffRole.FINANCE: frozenset({P.IMPORT_BILLS, P.CLOSE_MONTH, P.ISSUE_INVOICES, P.REFUND_PAYMENTS}),
     StaffRole.OPERATOR: frozenset({P.OPERATE_HUBS}),
     StaffRole.AUDITOR: frozenset({P.READ_AUDIT}),
 }

@@ -8,6 +8,11 @@ from billing.gateways.base import (
     IdempotencyMismatchError,
     PaymentGateway,
     PaymentIntent,
+    ProviderDispute,
+    ProviderMovement,
+    ProviderPayout,
+    ProviderRefund,
+    RefundRequest,
     WebhookRefusedError,
 )
 
@@ -19,6 +24,11 @@ __all__ = [
     "IdempotencyMismatchError",
     "PaymentGateway",
     "PaymentIntent",
+    "ProviderDispute",
+    "ProviderMovement",
+    "ProviderPayout",
+    "ProviderRefund",
+    "RefundRequest",
     "WebhookRefusedError",
     "current_gateway",
 ]

@@ -1,14 +1,15 @@
 """What we ask of a payment provider, in our own words: a page to pay on, the truth about it, and signed news."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from consortium.kernel.errors import PortalError
 
 SessionStatus = Literal["open", "complete", "expired"]
+MovementKind = Literal["charge", "refund", "refund_failure", "dispute", "fee", "payout", "payout_failure", "other"]
 
 
 class GatewayError(PortalError):
@@ -32,10 +33,14 @@ class IdempotencyMismatchError(GatewayError):
 
 
 class WebhookRefusedError(PortalError):
-    """A message claims to come from the provider and does not prove it."""
+    """A message claims to come from the provider and does not prove it; `code` says what is wrong with it."""
 
     code = "webhook_refused"
     status = 400
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,22 @@ class CheckoutSession:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderMovement:
+    """One line of our balance at the provider: `amount` came in (or went, below zero), `fee` was kept of it.
+
+    `currency` is the balance's, which may be another one than the payment's.
+    """
+
+    id: str
+    kind: MovementKind
+    amount: Decimal
+    fee: Decimal
+    currency: str
+    source_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentIntent:
     """The provider's attempt to move money as it is now. `received` is what has arrived, in the currency's units."""
 
@@ -80,11 +101,69 @@ class PaymentIntent:
     method: str
     failure: str
     payment_id: str
+    movement: ProviderMovement | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundRequest:
+    """Money to be given back on a payment. The same `idempotency_key` gives the same refund."""
+
+    idempotency_key: str
+    refund_id: str
+    intent_id: str
+    amount: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderRefund:
+    """A refund as it is now; `refund_id` is what we wrote into it, "" when it was made elsewhere."""
+
+    id: str
+    status: Literal["pending", "succeeded", "failed"]
+    amount: Decimal
+    currency: str
+    intent_id: str
+    failure: str
+    refund_id: str
+    movements: tuple[ProviderMovement, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderDispute:
+    """Money that the payer's bank wants back, as it stands now. An inquiry has taken nothing yet.
+
+    `is_return`: a bank debit that was returned for good, which nobody can answer.
+    """
+
+    id: str
+    status: Literal["inquiry", "needs_response", "under_review", "won", "lost", "closed"]
+    amount: Decimal
+    currency: str
+    reason: str
+    intent_id: str
+    is_return: bool
+    evidence_due_at: datetime | None
+    movements: tuple[ProviderMovement, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderPayout:
+    """Money on its way from the balance to our bank, as it stands now."""
+
+    id: str
+    status: Literal["pending", "in_transit", "paid", "failed", "canceled"]
+    amount: Decimal
+    currency: str
+    arrives_on: date
+    reference: str
+    failure: str
+    came_back: ProviderMovement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayEvent:
-    """A proven message: about which object, and what was sent, whole."""
+    """A proven message: about which object, of which intent ("" where it has none), and what was sent, whole."""
 
     id: str
     type: str
@@ -92,6 +171,7 @@ class GatewayEvent:
     object_id: str
     payment_id: str
     payload: Mapping[str, Any]
+    intent_id: str = ""
 
 
 class PaymentGateway(Protocol):
@@ -110,6 +190,39 @@ class PaymentGateway(Protocol):
 
     def fetch_intent(self, intent_id: str) -> PaymentIntent:
         """Will read the payment as it is now."""
+
+    def create_refund(self, request: RefundRequest) -> ProviderRefund:
+        """Will give money back, or return the refund made before under the key. Raises IdempotencyMismatchError."""
+
+    def fetch_refund(self, refund_id: str) -> ProviderRefund:
+        """Will read the refund as it is now."""
+
+    def intent_of_charge(self, charge_id: str) -> str:
+        """Will read which payment a charge belongs to, "" where it is none of a page of ours."""
+
+    def refunds_of(self, intent_id: str) -> list[ProviderRefund]:
+        """Will read every refund of a payment."""
+
+    def fetch_dispute(self, dispute_id: str) -> ProviderDispute:
+        """Will read the dispute as it is now."""
+
+    def disputes_of(self, intent_id: str) -> list[ProviderDispute]:
+        """Will read every dispute of a payment."""
+
+    def answer_dispute(self, dispute_id: str, evidence: str, *, key: str) -> ProviderDispute:
+        """Will hand our evidence to the payer's bank, which takes it once."""
+
+    def accept_dispute(self, dispute_id: str, *, key: str) -> ProviderDispute:
+        """Will give in: the dispute is lost."""
+
+    def fetch_payout(self, payout_id: str) -> ProviderPayout:
+        """Will read the payout as it is now."""
+
+    def movements_of(self, payout_id: str) -> list[ProviderMovement]:
+        """Will read every line of the balance that the payout takes along, and the payout's own, the oldest first."""
+
+    def events_since(self, since: datetime) -> Iterator[GatewayEvent]:
+        """Will read what the provider has told since then, the newest first, whether it arrived or not."""
 
     def verify_webhook(self, payload: bytes, signature: str, *, at: datetime) -> GatewayEvent:
         """Will prove and read a message. Raises WebhookRefusedError."""

@@ -1,19 +1,19 @@
 """Stripe, or the simulator that speaks as it does: Checkout by card and Canadian or US bank debit.
 
-Stripe's objects are read once, here, by pydantic into our own dataclasses; nothing else of the portal knows them.
+Its objects are read in `stripe_objects`, its messages proven in `stripe_webhooks`; nothing else of the portal knows
+them. While a webhook secret is replaced, STRIPE_WEBHOOK_SECRET holds the old and the new one, with a comma between.
 """
 
-import json
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import stripe
 from django.conf import settings
 from django.utils.translation import gettext as _
-from pydantic import BaseModel, BeforeValidator, ValidationError
 
+from billing.gateways import stripe_objects as objects
 from billing.gateways.base import (
     CheckoutRequest,
     CheckoutSession,
@@ -21,78 +21,23 @@ from billing.gateways.base import (
     GatewayEvent,
     IdempotencyMismatchError,
     PaymentIntent,
-    SessionStatus,
-    WebhookRefusedError,
+    ProviderDispute,
+    ProviderMovement,
+    ProviderPayout,
+    ProviderRefund,
+    RefundRequest,
 )
-from consortium.kernel.money import from_minor, to_minor
+from billing.gateways.stripe_objects import parsed
+from billing.gateways.stripe_webhooks import verified
+from consortium.kernel.money import to_minor
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 15.0
 NETWORK_RETRIES: Final = 2
-MAX_SKEW: Final = timedelta(seconds=300)
+PAGE: Final = 100
 _DEBITS: Final = {"CAD": "acss_debit", "USD": "us_bank_account"}
 _LOCALES: Final = {"en": "en", "fr": "fr-CA"}
-
-
-def _id(value: object) -> object:
-    """A reference is an id, nothing, or the object itself where it was expanded."""
-    return value.get("id", "") if isinstance(value, Mapping) else value or ""
-
-
-Reference = Annotated[str, BeforeValidator(_id)]
-Words = Annotated[dict[str, str], BeforeValidator(lambda value: value or {})]
-
-
-class _Session(BaseModel):
-    id: str
-    url: str | None = None
-    status: SessionStatus
-    payment_status: str
-    amount_total: int
-    currency: str
-    payment_intent: Reference = ""
-    metadata: Words = {}
-
-
-class _Failure(BaseModel):
-    code: str | None = None
-    decline_code: str | None = None
-    message: str | None = None
-
-
-class _Method(BaseModel):
-    type: str = ""
-
-
-class _Charge(BaseModel):
-    payment_method_details: _Method | None = None
-
-
-class _Intent(BaseModel):
-    id: str
-    status: str
-    amount: int
-    amount_received: int = 0
-    currency: str
-    latest_charge: _Charge | str | None = None
-    last_payment_error: _Failure | None = None
-    metadata: Words = {}
-
-
-class _Object(BaseModel):
-    id: str = ""
-    object: str
-    metadata: Words = {}
-
-
-class _Data(BaseModel):
-    object: _Object
-
-
-class _Event(BaseModel):
-    id: str
-    type: str
-    data: _Data
+_REFUND_PARTS: Final = ("balance_transaction", "failure_balance_transaction")
 
 
 class StripeGateway:
@@ -108,7 +53,8 @@ class StripeGateway:
             max_network_retries=NETWORK_RETRIES,
             http_client=http,
         )
-        self._secret = webhook_secret
+        self._secrets = tuple(secret.strip() for secret in webhook_secret.split(",") if secret.strip())
+        self._live = not api_key.startswith(("sk_test_", "rk_test_"))
 
     @classmethod
     def from_settings(cls) -> "StripeGateway":
@@ -136,64 +82,98 @@ class StripeGateway:
 
     def fetch_intent(self, intent_id: str) -> PaymentIntent:
         """Will read the payment as it is now."""
-        expand: Any = {"expand": ["latest_charge"]}
+        expand: Any = {"expand": ["latest_charge", "latest_charge.balance_transaction"]}
         raw = _call(lambda: self._client.v1.payment_intents.retrieve(intent_id, params=expand))
-        intent = _parsed(_Intent, raw)
-        currency, failure = intent.currency.upper(), intent.last_payment_error
-        return PaymentIntent(
-            id=intent.id,
-            status=intent.status,
-            amount=from_minor(intent.amount, currency),
-            received=from_minor(intent.amount_received, currency),
-            currency=currency,
-            method=_method(intent),
-            failure=(failure.message or failure.decline_code or failure.code or "") if failure else "",
-            payment_id=intent.metadata.get("payment_id", ""),
-        )
+        return parsed(objects.Intent, raw).read()
+
+    # --- Money that goes back ----------------------------------------------------------------------------------------
+
+    def create_refund(self, request: RefundRequest) -> ProviderRefund:
+        """Will give money back, or return the refund made before under the key. Raises IdempotencyMismatchError."""
+        options: Any = {"idempotency_key": request.idempotency_key}
+        params: Any = {
+            "payment_intent": request.intent_id,
+            "amount": to_minor(request.amount, request.currency),
+            "reason": "requested_by_customer",
+            "metadata": {"refund_id": request.refund_id},
+            "expand": list(_REFUND_PARTS),
+        }
+        return parsed(
+            objects.Refund, _call(lambda: self._client.v1.refunds.create(params=params, options=options))
+        ).read()
+
+    def fetch_refund(self, refund_id: str) -> ProviderRefund:
+        """Will read the refund as it is now."""
+        expand: Any = {"expand": list(_REFUND_PARTS)}
+        return parsed(objects.Refund, _call(lambda: self._client.v1.refunds.retrieve(refund_id, params=expand))).read()
+
+    def intent_of_charge(self, charge_id: str) -> str:
+        """Will read which payment a charge belongs to, "" where it is none of a page of ours."""
+        return parsed(objects.Charge, _call(lambda: self._client.v1.charges.retrieve(charge_id))).payment_intent
+
+    def refunds_of(self, intent_id: str) -> list[ProviderRefund]:
+        """Will read every refund of a payment."""
+        params: Any = {
+            "payment_intent": intent_id,
+            "limit": PAGE,
+            "expand": [f"data.{part}" for part in _REFUND_PARTS],
+        }
+        return [parsed(objects.Refund, raw).read() for raw in _pages(lambda: self._client.v1.refunds.list(params))]
+
+    def fetch_dispute(self, dispute_id: str) -> ProviderDispute:
+        """Will read the dispute as it is now."""
+        return parsed(objects.Dispute, _call(lambda: self._client.v1.disputes.retrieve(dispute_id))).read()
+
+    def disputes_of(self, intent_id: str) -> list[ProviderDispute]:
+        """Will read every dispute of a payment."""
+        params: Any = {"payment_intent": intent_id, "limit": PAGE}
+        return [parsed(objects.Dispute, raw).read() for raw in _pages(lambda: self._client.v1.disputes.list(params))]
+
+    def answer_dispute(self, dispute_id: str, evidence: str, *, key: str) -> ProviderDispute:
+        """Will hand our evidence to the payer's bank, which takes it once."""
+        params: Any = {"evidence": {"uncategorized_text": evidence}, "submit": True}
+        options: Any = {"idempotency_key": key}
+        raw = _call(lambda: self._client.v1.disputes.update(dispute_id, params=params, options=options))
+        return parsed(objects.Dispute, raw).read()
+
+    def accept_dispute(self, dispute_id: str, *, key: str) -> ProviderDispute:
+        """Will give in: the dispute is lost."""
+        options: Any = {"idempotency_key": key}
+        raw = _call(lambda: self._client.v1.disputes.close(dispute_id, options=options))
+        return parsed(objects.Dispute, raw).read()
+
+    # --- Our balance -------------------------------------------------------------------------------------------------
+
+    def fetch_payout(self, payout_id: str) -> ProviderPayout:
+        """Will read the payout as it is now."""
+        expand: Any = {"expand": ["failure_balance_transaction"]}
+        return parsed(objects.Payout, _call(lambda: self._client.v1.payouts.retrieve(payout_id, params=expand))).read()
+
+    def movements_of(self, payout_id: str) -> list[ProviderMovement]:
+        """Will read every line of the balance that the payout takes along, and the payout's own, the oldest first."""
+        params: Any = {"payout": payout_id, "limit": PAGE}
+        pages = _pages(lambda: self._client.v1.balance_transactions.list(params))
+        return [parsed(objects.Transaction, raw).read() for raw in pages][::-1]
+
+    # --- News --------------------------------------------------------------------------------------------------------
+
+    def events_since(self, since: datetime) -> Iterator[GatewayEvent]:
+        """Will read what Stripe has told since then, the newest first, whether it arrived or not; it keeps 30 days."""
+        params: Any = {"created": {"gte": int(since.timestamp())}, "limit": PAGE}
+        for raw in _pages(lambda: self._client.v1.events.list(params)):
+            yield parsed(objects.Event, raw).read(raw.to_dict())
 
     def verify_webhook(self, payload: bytes, signature: str, *, at: datetime) -> GatewayEvent:
-        """Will prove a message by its signature, and that it was signed within 300 s of `at`, before or after.
-
-        The library lets messages from the future pass, so the clock is compared here. Raises WebhookRefusedError.
-        """
-        try:
-            stripe.WebhookSignature.verify_header(payload, signature, self._secret, tolerance=None)
-        except (stripe.SignatureVerificationError, UnicodeDecodeError) as error:
-            raise WebhookRefusedError("The message is not signed with our webhook secret.") from error
-        signed_at = _signed_at(signature)
-        if signed_at is None or abs(at - signed_at) > MAX_SKEW:
-            raise WebhookRefusedError("The message was signed more than 300 seconds from now; a copy is not accepted.")
-        try:
-            return self.read_event(json.loads(payload))
-        except (ValueError, RecursionError) as error:
-            raise WebhookRefusedError("The message is signed, but it is no event that we can read.") from error
+        """Will prove and read a message. Raises WebhookRefusedError with the reason."""
+        return verified(payload, signature, secrets=self._secrets, live=self._live, at=at)
 
     def read_event(self, payload: Mapping[str, Any]) -> GatewayEvent:
         """Will read a message that was proven before. Raises ValueError when it is no event."""
-        event = _Event.model_validate(payload)
-        subject = event.data.object
-        return GatewayEvent(
-            id=event.id,
-            type=event.type,
-            object_type=subject.object,
-            object_id=subject.id,
-            payment_id=subject.metadata.get("payment_id", ""),
-            payload=payload,
-        )
+        return objects.Event.model_validate(payload).read(payload)
 
-    def _session(self, ask: Callable[[], Any]) -> CheckoutSession:
-        session = _parsed(_Session, _call(ask))
-        currency = session.currency.upper()
-        return CheckoutSession(
-            id=session.id,
-            url=session.url or "",
-            status=session.status,
-            paid=session.payment_status == "paid",
-            amount=from_minor(session.amount_total, currency),
-            currency=currency,
-            intent_id=session.payment_intent,
-            payment_id=session.metadata.get("payment_id", ""),
-        )
+    @staticmethod
+    def _session(ask: Callable[[], Any]) -> CheckoutSession:
+        return parsed(objects.Session, _call(ask)).read()
 
 
 @cache
@@ -254,27 +234,8 @@ def _call(ask: Callable[[], Any]) -> Any:
         raise GatewayError(_("The payment provider refused: %(reason)s") % why, permanent=True) from error
 
 
-def _parsed[M: BaseModel](model: type[M], raw: Any) -> M:
-    """Read Stripe's answer. What we cannot read may be readable tomorrow, so it is no permanent error."""
-    try:
-        return model.model_validate(raw.to_dict())
-    except ValidationError as error:
-        raise GatewayError(
-            _("The payment provider answered in a form that we do not know. Try again later."), permanent=False
-        ) from error
-
-
-def _method(intent: _Intent) -> str:
-    """How it was paid, as its newest charge tells."""
-    charge = intent.latest_charge
-    details = charge.payment_method_details if isinstance(charge, _Charge) else None
-    return details.type if details else ""
-
-
-def _signed_at(signature: str) -> datetime | None:
-    """Read the time of a signature header that the library has accepted."""
-    stamps = [part[2:] for part in signature.split(",") if part.startswith("t=")]
-    try:
-        return datetime.fromtimestamp(int(stamps[0]), UTC)
-    except (IndexError, ValueError, OverflowError, OSError):
-        return None
+def _pages(ask: Callable[[], Any]) -> Iterator[Any]:
+    """Every object of a list, page after page."""
+    rows = iter(_call(ask).auto_paging_iter())
+    while (row := _call(lambda: next(rows, None))) is not None:
+        yield row

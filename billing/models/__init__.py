@@ -30,6 +30,17 @@ from billing.models.invoices import Invoice, InvoiceBalance, InvoiceLine, Invoic
 from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerLeg
 from billing.models.member_charges import MemberCharge, Prepaid, PrepaidUse, TaxCertificate
 from billing.models.payments import PayLink, Payment, ProviderEvent
+from billing.models.processor import (
+    CardDispute,
+    CardDisputeAnswer,
+    ClearingMovement,
+    Payout,
+    PayoutArrival,
+    PayoutLine,
+    Refund,
+    Reopening,
+    TakenBack,
+)
 from billing.models.purchase_orders import PurchaseOrder, PurchaseOrderLine, PurchaseOrderUse
 from billing.models.runs import BillingRun
 from billing.models.suppliers import Fund, FundMovement, SupplierBill, SupplierPayment
@@ -44,6 +55,9 @@ __all__ = [
     "BooksCheck",
     "Budget",
     "BudgetAlert",
+    "CardDispute",
+    "CardDisputeAnswer",
+    "ClearingMovement",
     "CloudAccount",
     "Commitment",
     "CostAcceptance",
@@ -75,6 +89,9 @@ __all__ = [
     "NumberSeries",
     "PayLink",
     "Payment",
+    "Payout",
+    "PayoutArrival",
+    "PayoutLine",
     "PeriodBasis",
     "Pool",
     "Prepaid",
@@ -84,10 +101,13 @@ __all__ = [
     "PurchaseOrder",
     "PurchaseOrderLine",
     "PurchaseOrderUse",
+    "Refund",
+    "Reopening",
     "Report",
     "Revaluation",
     "Share",
     "SupplierBill",
     "SupplierPayment",
+    "TakenBack",
     "TaxCertificate",
 ]

@@ -116,6 +116,9 @@ AgreementAdmin.countersign = staticmethod(countersign)
 RETRY = {
     "close_period": Permission.CLOSE_MONTH,
     "process_event": Permission.ISSUE_INVOICES,
+    "catch_up_events": Permission.ISSUE_INVOICES,
+    "send_refund": Permission.REFUND_PAYMENTS,
+    "answer_dispute": Permission.REFUND_PAYMENTS,
     "render_invoice": Permission.ISSUE_INVOICES,
     "render_receipt": Permission.ISSUE_INVOICES,
     "render_agreement": Permission.COUNTERSIGN_AGREEMENT,

@@ -7,6 +7,7 @@ from celery import shared_task
 
 from billing import purchase_orders
 from billing.books_check import check_books
+from billing.catching_up import want_catch_up
 from consortium.kernel import audit, jobs
 from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
@@ -54,6 +55,12 @@ def nightly_checks() -> None:
         log.error("nightly_check.failed", fault=fault)
     if not faults:
         log.info("nightly_check.passed")
+
+
+@shared_task(name="consortium.catch_up_events")
+def catch_up_events() -> None:
+    """Want the payment provider's own list of events read, so that no lost message is lost for good."""
+    want_catch_up(at=now())
 
 
 @shared_task(name="consortium.watch_budgets")

@@ -1,18 +1,53 @@
 """A payment provider in memory, for stories with many payments; the unit tests have one that speaks HTTP."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from billing.gateways import CheckoutRequest, CheckoutSession, GatewayEvent, PaymentIntent
+from billing.gateways import (
+    CheckoutRequest,
+    CheckoutSession,
+    GatewayError,
+    GatewayEvent,
+    PaymentIntent,
+    ProviderDispute,
+    ProviderMovement,
+    ProviderRefund,
+)
 from billing.models import Invoice, Payment, ProviderEvent
 from billing.payments import process_event, receive_event, start_payment
 
 
-class Purse:
+class PaysOnly:
+    """What a purse never does: money that is paid stays paid."""
+
+    def refunds_of(self, _intent_id: str) -> list[ProviderRefund]:
+        """None."""
+        return []
+
+    def disputes_of(self, _intent_id: str) -> list[ProviderDispute]:
+        """None."""
+        return []
+
+    def movements_of(self, _payout_id: str) -> list[ProviderMovement]:
+        """None."""
+        return []
+
+    def events_since(self, _since: datetime) -> Iterator[GatewayEvent]:
+        """None."""
+        return iter(())
+
+    def _never(self, *_args: object, **_words: object) -> Any:
+        raise GatewayError("A purse only pays.", permanent=True)
+
+    create_refund = fetch_refund = fetch_dispute = answer_dispute = accept_dispute = fetch_payout = _never
+    intent_of_charge = _never
+
+
+class Purse(PaysOnly):
     """Every page is paid at once, with as much as the payer likes."""
 
     name = "stripe"

@@ -15,7 +15,8 @@ import threading
 from pathlib import Path
 
 from consortium.embedded.ports import PortBusyError
-from consortium.embedded.stripe_simulator.server import Settings, Simulator
+from consortium.embedded.stripe_simulator.server import Simulator
+from consortium.embedded.stripe_simulator.settings import Settings
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consortium.embedded.stripe_simulator import checkout, payments
+from consortium.embedded.stripe_simulator import balance, checkout, disputes, refunds
 from consortium.embedded.stripe_simulator import parameters as read
 from consortium.embedded.stripe_simulator.parameters import Params
 from consortium.embedded.stripe_simulator.problems import StripeRefusalError, invalid
@@ -26,6 +26,7 @@ KINDS = {
     "/v1/disputes": "dispute",
     "/v1/events": "event",
     "/v1/balance_transactions": "balance_transaction",
+    "/v1/payouts": "payout",
 }
 FILTERS = {
     "customer": {"email"},
@@ -35,7 +36,8 @@ FILTERS = {
     "refund": {"payment_intent", "charge"},
     "dispute": {"payment_intent", "charge"},
     "event": {"type", "types"},
-    "balance_transaction": {"type", "source", "currency"},
+    "balance_transaction": {"type", "source", "currency", "payout"},
+    "payout": {"status"},
 }
 
 
@@ -75,7 +77,9 @@ class Api:
                 re.compile(r"/v1/checkout/sessions/([^/]+)/expire"),
                 lambda s, key, _: checkout.session_view(checkout.expire_session(s, key)),
             ),
-            (re.compile(r"/v1/refunds"), lambda s, _, p: payments.create_refund(s, p)),
+            (re.compile(r"/v1/refunds"), lambda s, _, p: refunds.create_refund(s, p)),
+            (re.compile(r"/v1/disputes/([^/]+)"), disputes.update_dispute),
+            (re.compile(r"/v1/disputes/([^/]+)/close"), lambda s, key, _: disputes.accept_dispute(s, key)),
         ]
 
     def answer(self, request: Request) -> Response:
@@ -133,7 +137,7 @@ class Api:
     def _one(self, kind: str, key: str) -> Thing:
         if kind == "checkout.session":
             return checkout.session_view(checkout.current_session(self._store, key))
-        return self._store.get(kind, key)
+        return _view(kind, self._store.get(kind, key))
 
     def _list(self, path: str, kind: str, params: Params) -> Thing:
         read.only(params, FILTERS[kind] | {"limit", "starting_after", "ending_before", "created"})
@@ -150,7 +154,7 @@ class Api:
             page, more = things[-limit:], len(things) > limit
         else:
             page, more = things[:limit], len(things) > limit
-        shown = [checkout.session_view(thing) if kind == "checkout.session" else thing for thing in page]
+        shown = [_view(kind, thing) for thing in page]
         wishes = [wish.removeprefix("data.") for wish in read.words(params, "expand")]
         return _listing(path, [self._expanded(thing, {"expand": wishes}) for thing in shown], more=more)
 
@@ -176,6 +180,13 @@ class Api:
     def _remember(self, request: Request, response: Response) -> None:
         if request.idempotency_key:
             self._store.remember(request.idempotency_key, _fingerprint(request), response.status, response.body)
+
+
+def _view(kind: str, thing: Thing) -> Thing:
+    views: dict[str, Callable[[Thing], Thing]] = {
+        "checkout.session": checkout.session_view, "balance_transaction": balance.shown,
+    }  # fmt: skip
+    return views[kind](thing) if kind in views else thing
 
 
 def _fingerprint(request: Request) -> str:

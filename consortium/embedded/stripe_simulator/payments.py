@@ -1,14 +1,14 @@
-"""What happens to money: paying a session, settling a bank debit later, refunds, disputes."""
+"""What happens to money: paying a session by card or bank debit, and settling the debit later."""
 
 from __future__ import annotations
 
 import time
 
-from consortium.embedded.stripe_simulator import parameters as read
+from consortium.embedded.stripe_simulator.balance import book
 from consortium.embedded.stripe_simulator.checkout import current_session, session_view
-from consortium.embedded.stripe_simulator.currencies import display, fee
-from consortium.embedded.stripe_simulator.parameters import Params
-from consortium.embedded.stripe_simulator.problems import StripeRefusalError, invalid, required
+from consortium.embedded.stripe_simulator.currencies import fee
+from consortium.embedded.stripe_simulator.disputes import dispute
+from consortium.embedded.stripe_simulator.problems import StripeRefusalError, invalid
 from consortium.embedded.stripe_simulator.store import Store, Thing, new_id
 
 DECLINES = {
@@ -19,9 +19,6 @@ DECLINES = {
 }
 DISPUTED_LATER = "4000000000000259"
 ACCEPTED = frozenset({"4242424242424242", "5555555555554444", DISPUTED_LATER})
-DISPUTE_FEE = 1500
-_REFUND = frozenset({"charge", "payment_intent", "amount", "reason", "metadata"})
-_REASONS = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
 
 
 def pay_by_card(store: Store, key: str, number: str, *, email: str) -> Thing:
@@ -48,22 +45,37 @@ def pay_by_card(store: Store, key: str, number: str, *, email: str) -> Thing:
     return session
 
 
-def pay_by_bank(store: Store, key: str, method: str, *, email: str) -> Thing:
-    """The payer authorises a debit: the session completes unpaid, the money comes (or not) with `settle`."""
+def pay_by_bank(store: Store, key: str, method: str, *, email: str, verified: bool = True) -> Thing:
+    """The payer authorises a debit: the session completes unpaid, the money comes (or not) with `settle`.
+
+    Not `verified`: the bank account is proved first, by small deposits that the payer must look up (`verify`).
+    """
     session = _open_session(store, key)
     if method not in session["payment_method_types"] or method == "card":
         raise invalid("method", f"This session does not take {method}.")
     intent = _intent(store, session, method)
     charge = _charge(store, intent, method, number="", email=email)
-    intent |= {"status": "processing", "latest_charge": charge["id"]}
+    intent |= {"status": "processing" if verified else "requires_action", "latest_charge": charge["id"]}
     _complete(session, email, payment_status="unpaid")
     session["payment_intent"] = intent["id"]
     for thing in (session, intent, charge):
         store.put(thing)
-    store.emit("payment_intent.processing", intent)
-    store.emit("charge.pending", charge)
+    store.emit("payment_intent.processing" if verified else "payment_intent.requires_action", intent)
+    if verified:
+        store.emit("charge.pending", charge)
     store.emit("checkout.session.completed", session_view(session))
     return session
+
+
+def verify(store: Store, intent_id: str) -> Thing:
+    """The payer has looked up the small deposits: the debit is on its way."""
+    intent = store.get("payment_intent", intent_id)
+    if intent["status"] != "requires_action":
+        raise StripeRefusalError(f"PaymentIntent {intent_id} is {intent['status']}.")
+    intent["status"] = "processing"
+    store.put(intent)
+    store.emit("payment_intent.processing", intent)
+    return intent
 
 
 def settle(store: Store, *, succeed: bool, intent_id: str | None = None) -> list[str]:
@@ -86,87 +98,6 @@ def settle(store: Store, *, succeed: bool, intent_id: str | None = None) -> list
         store.emit(f"checkout.session.async_payment_{word}", session_view(session))
         touched.append(str(intent["id"]))
     return touched
-
-
-def create_refund(store: Store, params: Params) -> Thing:
-    """POST /v1/refunds: the whole or a part; never more than was paid."""
-    read.only(params, _REFUND)
-    charge = _charge_to_refund(store, params)
-    left = charge["amount"] - charge["amount_refunded"]
-    amount = read.positive(params["amount"], "amount") if "amount" in params else left
-    reason = read.text(params, "reason")
-    if reason and reason not in _REASONS:
-        raise invalid("reason", f"Invalid reason: must be one of {', '.join(sorted(_REASONS))}")
-    if left == 0:
-        message = f"Charge {charge['id']} has already been refunded."
-        raise StripeRefusalError(message, code="charge_already_refunded", kept=True)
-    if amount > left:
-        asked, rest = display(amount, charge["currency"]), display(left, charge["currency"])
-        message = f"Refund amount ({asked}) is greater than unrefunded amount on charge ({rest})"
-        raise StripeRefusalError(message, param="amount", kept=True)
-    refund = {
-        "id": new_id("refund"),
-        "object": "refund",
-        "amount": amount,
-        "charge": charge["id"],
-        "created": int(time.time()),
-        "currency": charge["currency"],
-        "metadata": read.metadata(params),
-        "payment_intent": charge["payment_intent"],
-        "reason": reason,
-        "status": "succeeded",
-    }
-    refund["balance_transaction"] = _balance(store, "refund", -amount, 0, refund)["id"]
-    charge["amount_refunded"] += amount
-    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
-    store.put(refund)
-    store.put(charge)
-    store.emit("refund.created", refund)
-    store.emit("charge.refunded", charge)
-    return refund
-
-
-def dispute(store: Store, charge_id: str) -> Thing:
-    """The payer's bank takes the money back, with a fee, until the dispute is decided."""
-    charge = store.get("charge", charge_id, param="charge")
-    if charge["disputed"] or not charge["paid"]:
-        raise StripeRefusalError(f"Charge {charge_id} cannot be disputed.")
-    thing = {
-        "id": new_id("dispute"),
-        "object": "dispute",
-        "amount": charge["amount"],
-        "charge": charge_id,
-        "created": int(time.time()),
-        "currency": charge["currency"],
-        "livemode": False,
-        "metadata": {},
-        "payment_intent": charge["payment_intent"],
-        "reason": "fraudulent",
-        "status": "needs_response",
-    }
-    taken = _balance(store, "adjustment", -charge["amount"], DISPUTE_FEE, thing)
-    thing["balance_transactions"] = [taken]
-    charge["disputed"] = True
-    store.put(charge)
-    store.put(thing)
-    store.emit("charge.dispute.created", thing)
-    store.emit("charge.dispute.funds_withdrawn", thing)
-    return thing
-
-
-def close_dispute(store: Store, dispute_id: str, *, won: bool) -> Thing:
-    """The bank decides; a won dispute brings the money back, not the fee."""
-    thing = store.get("dispute", dispute_id)
-    if thing["status"] != "needs_response":
-        raise StripeRefusalError(f"Dispute {dispute_id} is already {thing['status']}.")
-    thing["status"] = "won" if won else "lost"
-    if won:
-        thing["balance_transactions"].append(_balance(store, "adjustment", thing["amount"], 0, thing))
-    store.put(thing)
-    store.emit("charge.dispute.closed", thing)
-    if won:
-        store.emit("charge.dispute.funds_reinstated", thing)
-    return thing
 
 
 def _open_session(store: Store, key: str) -> Thing:
@@ -252,7 +183,9 @@ def _succeed(store: Store, intent: Thing, charge: Thing) -> None:
     method = charge["payment_method_details"]["type"]
     cost = fee(charge["amount"], charge["currency"], method)
     charge |= {"status": "succeeded", "paid": True, "captured": True, "amount_captured": charge["amount"]}
-    charge["balance_transaction"] = _balance(store, "charge", charge["amount"], cost, charge)["id"]
+    charge["balance_transaction"] = book(
+        store, "charge" if method == "card" else "payment", charge["amount"], cost, charge
+    )["id"]
     intent |= {"status": "succeeded", "amount_received": intent["amount"], "latest_charge": charge["id"]}
     intent["last_payment_error"] = None
     store.put(charge)
@@ -270,38 +203,3 @@ def _fail(store: Store, intent: Thing, charge: Thing, why: tuple[str, str, str])
     store.put(intent)
     store.emit("charge.failed", charge)
     store.emit("payment_intent.payment_failed", intent)
-
-
-def _balance(store: Store, kind: str, amount: int, cost: int, source: Thing) -> Thing:
-    now = int(time.time())
-    return store.put(
-        {
-            "id": new_id("balance_transaction"),
-            "object": "balance_transaction",
-            "amount": amount,
-            "available_on": now + 2 * 24 * 3600,
-            "created": now,
-            "currency": source["currency"],
-            "description": None,
-            "fee": cost,
-            "fee_details": [{"amount": cost, "currency": source["currency"], "type": "stripe_fee"}] if cost else [],
-            "net": amount - cost,
-            "source": source["id"],
-            "status": "pending",
-            "type": kind,
-        }
-    )
-
-
-def _charge_to_refund(store: Store, params: Params) -> Thing:
-    intent_id, charge_id = read.text(params, "payment_intent"), read.text(params, "charge")
-    if intent_id and not charge_id:
-        charge_id = store.get("payment_intent", intent_id, param="payment_intent")["latest_charge"]
-    if not charge_id:
-        raise required("charge")
-    charge = store.get("charge", charge_id, param="charge")
-    if not charge["paid"]:
-        raise StripeRefusalError(
-            f"Charge {charge_id} was not paid and cannot be refunded.", code="charge_not_refundable"
-        )
-    return charge

@@ -9,35 +9,23 @@ import hmac
 import json
 import logging
 import secrets
-from dataclasses import dataclass
+import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 from consortium.embedded.ports import LOOPBACK
+from consortium.embedded.stripe_simulator import levers, payments, webhooks
 from consortium.embedded.stripe_simulator import page as pages
-from consortium.embedded.stripe_simulator import payments, webhooks
 from consortium.embedded.stripe_simulator.api import Api, Request
 from consortium.embedded.stripe_simulator.checkout import current_session
 from consortium.embedded.stripe_simulator.problems import StripeRefusalError
+from consortium.embedded.stripe_simulator.settings import Settings
 from consortium.embedded.stripe_simulator.store import Store, Thing
 
 LARGEST_BODY = 1_000_000
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the command line says."""
-
-    port: int
-    state: Path
-    webhook_url: str
-    webhook_secret: str
-    api_key: str
-    merchant: str = "Interactive Computing Consortium"
 
 
 class Simulator:
@@ -111,12 +99,23 @@ class _Handler(BaseHTTPRequestHandler):
         key = self.headers.get("Idempotency-Key", "")
         request = Request(method=self.command, path=path, encoded=encoded, idempotency_key=key)
         response = self.simulator.api.answer(request)
+        if self.command == "POST" and self._answer_is_lost():
+            return
         extra = {"Request-Id": f"req_{secrets.token_hex(7)}"}
         if key and self.command == "POST":
             extra["Idempotency-Key"] = key
         if response.replayed:
             extra["Idempotent-Replayed"] = "true"
         self._send(response.status, response.body, "application/json", extra)
+
+    def _answer_is_lost(self) -> bool:
+        """What was asked is done, and the one who asked never hears of it."""
+        with self.simulator.store.transaction(silent=True):
+            lost = self.simulator.store.take_setting("answers_lost")
+        if lost:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+        return lost
 
     def _check_key(self) -> None:
         scheme, _, given = self.headers.get("Authorization", "").partition(" ")
@@ -155,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
         method = fields.get("method", "card")
         if method == "card":
             return payments.pay_by_card(store, key, fields.get("number", ""), email=email)
-        return payments.pay_by_bank(store, key, method, email=email)
+        return payments.pay_by_bank(store, key, method, email=email, verified=fields.get("verify") != "later")
 
     def _decline(self, session: Thing) -> str:
         """Why the card just tried was refused."""
@@ -183,27 +182,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, page.html, "text/html", headers)
 
     def _lever(self, name: str, body: str) -> None:
-        store = self.simulator.store
         if name == "ready":
             self._json(200, {"ok": True})
             return
         if self.command != "POST":
             raise StripeRefusalError("Use POST.", status=405)
         self._check_key()
-        wishes = json.loads(body or "{}")
-        with store.transaction():
-            if name == "webhooks":
-                answer = webhooks.steer(store, wishes)
-            elif name == "settle":
-                succeed = wishes.get("outcome", "succeeded") == "succeeded"
-                answer = {"settled": payments.settle(store, succeed=succeed, intent_id=wishes.get("payment_intent"))}
-            elif name == "dispute":
-                answer = payments.dispute(store, wishes["charge"])
-            elif name == "close_dispute":
-                answer = payments.close_dispute(store, wishes["dispute"], won=bool(wishes["won"]))
-            else:
-                raise StripeRefusalError(f"The simulator has no lever {name}.", status=404)
-        self._json(200, answer)
+        self._json(200, levers.pull(name, self.simulator.store, self.simulator.settings, json.loads(body or "{}")))
 
     def _json(self, status: int, body: Thing) -> None:
         self._send(status, json.dumps(body), "application/json", {})

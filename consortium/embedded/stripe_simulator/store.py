@@ -24,6 +24,7 @@ PREFIXES = {
     "charge": "ch_",
     "refund": "re_",
     "dispute": "dp_",
+    "payout": "po_",
     "balance_transaction": "txn_",
     "event": "evt_",
     "item": "li_",
@@ -150,6 +151,13 @@ class Store:
         """A number that steers the webhooks; 0 until it is set."""
         row = self._connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         return int(row[0]) if row else 0
+
+    def take_setting(self, name: str) -> bool:
+        """Counts such a number down; tells whether there was anything left of it."""
+        left = self.setting(name)
+        if left:
+            self.set_setting(name, left - 1)
+        return left > 0
 
     def set_setting(self, name: str, value: int) -> None:
         """Changes such a number."""

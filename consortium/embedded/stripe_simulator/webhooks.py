@@ -17,6 +17,8 @@ from consortium.embedded.stripe_simulator.store import Store, Thing
 LONGEST_PAUSE = 30.0
 FIRST_PAUSE = 0.5
 TIMEOUT = 15.0
+JSON = "application/json; charset=utf-8"
+STEERED = ("copies", "fail_next", "lose_next", "shuffle")
 
 logger = logging.getLogger(__name__)
 
@@ -64,10 +66,8 @@ class Deliverer:
     def _deliver(self, seq: int, event_id: str, attempts: int) -> None:
         with self._store.transaction(silent=True):
             event = self._store.get("event", event_id)
-            lost = self._store.setting("fail_next")
-            if lost:
-                self._store.set_setting("fail_next", lost - 1)
-        taken = not lost and self._post(event)
+            failing, lost = (self._store.take_setting(name) for name in ("fail_next", "lose_next"))
+        taken = lost or (not failing and self._post(event))
         with self._store.transaction(silent=True):
             if taken:
                 self._store.delivered(seq, time.time())
@@ -76,32 +76,35 @@ class Deliverer:
                 self._store.postpone(seq, time.time() + min(FIRST_PAUSE * 2**attempts, LONGEST_PAUSE))
 
     def _post(self, event: Thing) -> bool:
-        target = urlsplit(self._url)
         body = json.dumps(event, indent=2).encode()
-        headers = {
-            "Content-Type": "application/json; charset=utf-8",
-            "User-Agent": "Stripe/1.0 (simulator)",
-            "Stripe-Signature": signature(body, self._secret, int(time.time())),
-        }
-        kind = http.client.HTTPSConnection if target.scheme == "https" else http.client.HTTPConnection
-        connection = kind(target.hostname or "", target.port, timeout=TIMEOUT)
+        headers = {"Content-Type": JSON, "Stripe-Signature": signature(body, self._secret, int(time.time()))}
         try:
-            connection.request("POST", target.path or "/", body, headers)
-            status = connection.getresponse().status
+            status, _ = post(self._url, body, headers)
         except (OSError, http.client.HTTPException) as error:
             logger.info("webhook %s did not arrive: %s", event["id"], error)
             return False
-        finally:
-            connection.close()
         logger.info("webhook %s %s: %s", event["id"], event["type"], status)
         return 200 <= status < 300
 
 
+def post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
+    """Send one message; returns the status and the words of the answer."""
+    target = urlsplit(url)
+    kind = http.client.HTTPSConnection if target.scheme == "https" else http.client.HTTPConnection
+    connection = kind(target.hostname or "", target.port, timeout=TIMEOUT)
+    try:
+        connection.request("POST", target.path or "/", body, {"User-Agent": "Stripe/1.0 (simulator)", **headers})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace")
+    finally:
+        connection.close()
+
+
 def steer(store: Store, wishes: Thing) -> Thing:
-    """POST /_simulator/webhooks: from now on `copies` of each event, the last first (`shuffle`), the next `fail_next`
-    deliveries lost on the way; `resend` queues the named events (or "all") once more.
+    """POST /_simulator/webhooks: from now on `copies` of each event, the last first (`shuffle`); of the next deliveries
+    `fail_next` are tried again later and `lose_next` never; `resend` queues the named events (or "all") once more.
     """
-    for name in ("copies", "fail_next", "shuffle"):
+    for name in STEERED:
         if name in wishes:
             store.set_setting(name, int(wishes[name]))
     again = wishes.get("resend", [])
@@ -110,4 +113,4 @@ def steer(store: Store, wishes: Thing) -> Thing:
         if store.find(key) is None:
             raise missing("event", key)
         store.queue(key)
-    return {name: store.setting(name) for name in ("copies", "fail_next", "shuffle")} | {"resent": len(chosen)}
+    return {name: store.setting(name) for name in STEERED} | {"resent": len(chosen)}

@@ -13,7 +13,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 import stripe
 
-from consortium.embedded.stripe_simulator.server import Settings, Simulator
+from consortium.embedded.stripe_simulator.server import Simulator
+from consortium.embedded.stripe_simulator.settings import Settings
 
 from .conftest import wait_until
 

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import httpx
 
 from billing.gateways.stripe import StripeGateway
 from billing.models import Payment, ProviderEvent
 from billing.payments import process_event, receive_event
-from consortium.embedded.stripe_simulator.server import Settings, Simulator
+from consortium.embedded.stripe_simulator.server import Simulator
+from consortium.embedded.stripe_simulator.settings import Settings
 from consortium.embedded.stripe_simulator.webhooks import signature
 
 KEY, SECRET = "sk_test_till", "whsec_till"
@@ -27,6 +27,7 @@ class Till:
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator
+        self.heard = 0
         self.gateway = StripeGateway(api_key=KEY, api_base=simulator.url, webhook_secret=SECRET)
 
     def card(self, payment: Payment, number: str = GOOD_CARD) -> int:
@@ -34,17 +35,22 @@ class Till:
         data = {"method": "card", "number": number, "email": "payer@cedar.example"}
         return httpx.post(payment.session_url, data=data).status_code
 
-    def debit(self, payment: Payment, method: str = "acss_debit") -> int:
-        """The payer authorises a bank debit."""
-        data = {"method": method, "email": "payer@cedar.example"}
+    def debit(self, payment: Payment, method: str = "acss_debit", *, verify: str = "") -> int:
+        """The payer authorises a bank debit; `verify="later"`: small deposits must prove the account first."""
+        data = {"method": method, "email": "payer@cedar.example", "verify": verify}
         return httpx.post(payment.session_url, data=data).status_code
+
+    def pull(self, lever: str, **wishes: Any) -> dict[str, Any]:
+        """Use one of the levers that only a simulator has."""
+        headers = {"Authorization": f"Bearer {KEY}"}
+        answer = httpx.post(f"{self.simulator.url}/_simulator/{lever}", json=wishes, headers=headers)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
 
     def settle(self, outcome: str = "succeeded") -> None:
         """The bank answers every waiting debit."""
-        body = json.dumps({"outcome": outcome}).encode()
-        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-        with urlopen(Request(f"{self.simulator.url}/_simulator/settle", body, headers)):
-            pass
+        self.pull("settle", outcome=outcome)
 
     def events(self) -> list[dict[str, Any]]:
         """All events so far, the oldest first."""
@@ -61,6 +67,12 @@ class Till:
         event = receive_event(body, signed(body, at), at=at, gateway=self.gateway)
         return process_event(event, at=at, gateway=self.gateway)
 
+    def hear_new(self) -> list[ProviderEvent]:
+        """Receive and act on all that has happened since the last time."""
+        bodies = self.news(after=self.heard)
+        self.heard += len(bodies)
+        return self.hear_all(bodies)
+
     def hear_all(self, bodies: list[bytes]) -> list[ProviderEvent]:
         """Receive and act on several, in that order."""
         return [self.hear(body) for body in bodies]
@@ -76,6 +88,7 @@ def open_till(folder: Path) -> Iterator[Till]:
     """A simulator for as long as the block lasts."""
     settings = Settings(port=0, state=folder / "stripe.sqlite", webhook_url="", webhook_secret=SECRET, api_key=KEY)
     simulator = Simulator(settings)
+    simulator.store._connection.execute("PRAGMA synchronous = OFF")  # no test outlives a power cut
     thread = threading.Thread(target=simulator.serve, daemon=True)
     thread.start()
     time.sleep(0)

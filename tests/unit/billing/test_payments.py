@@ -250,7 +250,7 @@ def test_a_provider_that_does_not_answer_is_asked_again_later(cast: Cast, till: 
     till.card(begin(till, invoice, at=at))
     body = next(body for body in till.news() if b'"checkout.session.completed"' in body)
     now = datetime.now(UTC)
-    away = StripeGateway(api_key="sk", api_base="http://127.0.0.1:9", webhook_secret="whsec_till")
+    away = StripeGateway(api_key="sk_test_x", api_base="http://127.0.0.1:9", webhook_secret="whsec_till")
     receive_event(body, signed(body, now), at=now, gateway=away)
     assert process_pending(at=now + timedelta(seconds=5), gateway=away) == 0
     assert process_pending(at=now + timedelta(seconds=5), gateway=till.gateway) == 1
