@@ -12,8 +12,8 @@ class BillingConfig(AppConfig):
         """Register the app's mails and jobs."""
         from billing import (  # noqa: F401, PLC0415 - imported for their registrations
             budget_emails,
-            dispute_emails,
             catching_up,
+            dispute_emails,
             documents,
             emails,
             money_back_mails,

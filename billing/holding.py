@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db.models import Sum
 
+from billing.card_disputes import taken_by_card
 from billing.models import Invoice, InvoiceBalance, LineDispute
 from billing.settlement import amount_due
 from billing.states_collecting import HOLDING
@@ -45,4 +46,5 @@ def _held(keys: list[UUID]) -> dict[UUID, Decimal]:
     """What the payers dispute, line by line, and the card holders through their banks."""
     disputed = LineDispute.objects.filter(invoice__in=keys, status__in=HOLDING)
     sums = dict(disputed.values_list("invoice").annotate(sum=Sum("amount")))
-    return {key: exact_sum([sums.get(key, NOTHING)]) for key in keys}
+    by_card = taken_by_card(keys)
+    return {key: exact_sum([sums.get(key, NOTHING), by_card.get(key, NOTHING)]) for key in keys}
