@@ -1,4 +1,7 @@
-"""Tenancy, states and frozen rows of what a payment provider does; what refunds and payouts may sum to; reopened invoices."""
+"""Tenancy, states and frozen rows of what a payment provider does; what refunds and payouts may sum to; reopened invoices.
+
+This is 0201_processor_guards, after the tables of 0200_processor.
+"""
 
 from django.db import migrations
 
