@@ -12,7 +12,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("billing", "0054_line_dispute_guards"),
+        ("billing", "0056_credit_guards"),
         ('members', '0031_agreement_guards'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -1,6 +1,6 @@
 """Tenancy, states and frozen rows of what a payment provider does; what refunds and payouts may sum to; reopened invoices.
 
-This is 0056_processor_guards, after the tables of 0055_processor.
+This is 0058_processor_guards, after the tables of 0057_processor.
 """
 
 from django.db import migrations
@@ -91,7 +91,7 @@ CREATE TRIGGER billing_invoice_reopened BEFORE UPDATE ON billing_invoice
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0055_processor")]
+    dependencies = [("billing", "0057_processor")]
 
     operations = [
         *(
