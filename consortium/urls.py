@@ -39,6 +39,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         path("dashboard/", dashboard.dashboard, name="dashboard"),
         path("i/<slug:slug>/", dashboard.institution, name="institution"),
         path("i/<slug:slug>/hubs/request/", hub_request.hub_request, name="hub_request"),
+        path("i/<slug:slug>/hubs/request/preview/", hub_request.hub_request_preview, name="hub_request_preview"),
+        path("i/<slug:slug>/hubs/<slug:hub_slug>/spending/", hub_request.hub_spending, name="hub_spending"),
         path("i/<slug:slug>/hubs/<slug:hub_slug>/change/", hub_change.hub_change, name="hub_change"),
         path("i/<slug:slug>/hubs/<slug:hub_slug>/retire/", hub_change.hub_retire, name="hub_retire"),
         path(

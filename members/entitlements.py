@@ -1,5 +1,6 @@
 """What an institution's agreement entitles it to: the one thing other apps ask about an agreement."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -134,38 +135,30 @@ def check_hub(
 
     `existing` counts the hubs the institution has already; `memory_bytes` is the limit of one server.
     """
-    refusal = _refusal(
-        entitled,
-        environment=environment,
-        memory_bytes=memory_bytes,
-        max_servers=max_servers,
-        region=region,
-        existing=existing,
-    )
-    if refusal is not None:
-        field, message = refusal
+    wanted = {"environment": environment, "memory_bytes": memory_bytes, "max_servers": max_servers, "region": region}
+    for field, message in hub_refusals(entitled, **wanted, existing=existing):  # type: ignore[arg-type] # as declared
         raise EntitlementExceeded(message, field=field)
 
 
-def _refusal(
+def hub_refusals(
     entitled: Entitlements, *, environment: str, memory_bytes: int, max_servers: int, region: str, existing: int
-) -> tuple[str, str] | None:
+) -> Iterator[tuple[str, str]]:
+    """Return every reason why the agreement does not cover one more such hub: the wish at fault, and a sentence."""
     if existing >= entitled.hubs:
         text = _("Your agreement covers %(hubs)d hubs and you have %(existing)d. Ask the consortium to amend it.")
-        return "hubs", text % {"hubs": entitled.hubs, "existing": existing}
+        yield "hubs", text % {"hubs": entitled.hubs, "existing": existing}
     if environment not in entitled.environments:
         text = _("Your agreement does not cover the environment %(wanted)s. It covers: %(covered)s.")
-        return "environment", text % {"wanted": environment, "covered": ", ".join(entitled.environments)}
+        yield "environment", text % {"wanted": environment, "covered": ", ".join(entitled.environments)}
     if memory_bytes > entitled.memory_limit_bytes:
         text = _("Your agreement allows %(limit)s GiB of memory for each server; you asked for %(wanted)s GiB.")
-        return "memory", text % {"limit": _gib(entitled.memory_limit_bytes), "wanted": _gib(memory_bytes)}
+        yield "memory", text % {"limit": _gib(entitled.memory_limit_bytes), "wanted": _gib(memory_bytes)}
     if max_servers > entitled.max_servers:
         text = _("Your agreement allows %(limit)d servers at once; you asked for %(wanted)d.")
-        return "max_servers", text % {"limit": entitled.max_servers, "wanted": max_servers}
+        yield "max_servers", text % {"limit": entitled.max_servers, "wanted": max_servers}
     if region not in entitled.regions:
         text = _("Your agreement does not cover the region %(wanted)s. It covers: %(covered)s.")
-        return "region", text % {"wanted": region, "covered": ", ".join(entitled.regions)}
-    return None
+        yield "region", text % {"wanted": region, "covered": ", ".join(entitled.regions)}
 
 
 def _gib(count: int) -> str:

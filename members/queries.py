@@ -23,7 +23,7 @@ from members.models import (
     Signature,
     User,
 )
-from members.permissions import MFA_ROLES, STAFF_ROLES, Permission
+from members.permissions import MFA_ROLES, ROLES, STAFF_ROLES, Permission
 from members.roles import REVIEW_AFTER, Role
 from members.states import AGREEMENT, APPLICATION
 
@@ -261,6 +261,13 @@ def owners_of(institution_id: UUID) -> list[User]:
             "user_id", flat=True
         )
     )
+
+
+def people_with(institution_id: UUID, permission: Permission) -> list[User]:
+    """The active people of an institution who hold a permission there."""
+    roles = [role for role, held in ROLES.items() if permission in held]
+    seats = Seat.objects.filter(institution_id=institution_id, role__in=roles, ended_at=None)
+    return _people(seats.values_list("user_id", flat=True))
 
 
 def staff_with(permission: Permission) -> list[User]:

@@ -112,6 +112,7 @@ class _Terms(FrozenTerms):
     event_hubs: EventHubs | None = None
     creditable_fees: tuple[HubFee, ...] = ()  # by hub, where `creditable_monthly_fee` does not hold
     order_rule: OrderRule = OrderRule()
+    hub_approval: Literal["consortium", "none"] = "consortium"  # who approves a hub within the entitlements
     tax: TaxFacts | None = None
     recovery: Recovery | None = None
     responsibilities: tuple[Responsibility, ...] = ()

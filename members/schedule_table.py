@@ -158,6 +158,10 @@ def _entitlements(schedule: Schedule, language: str) -> tuple[Row, ...]:
         ),
         (_("Servers at once in a hub, at most"), number_text(limits.max_servers, language=language)),
         (_("Regions"), ", ".join(limits.regions)),
+        (
+            _("A new hub within these limits"),
+            _("Needs no approval") if schedule.hub_approval == "none" else _("Is approved by the consortium"),
+        ),
     ]
     if limits.home_limit_bytes:
         rows.append(

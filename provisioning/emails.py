@@ -9,14 +9,15 @@ from django.urls import reverse
 from django.utils import translation
 
 from consortium.kernel import mail
+from consortium.kernel.formats import money_text
 from consortium.kernel.language import bilingual
 from consortium.kernel.outbox import receiver
 from consortium.models import AuditEvent, Job
 from members.models import User
 from members.permissions import Permission
-from members.queries import owners_of, staff_with
+from members.queries import owners_of, people_with, staff_with
 from provisioning.lifecycle import SUSPEND
-from provisioning.models import Hub, StatementQuestion
+from provisioning.models import Hub, SpendingApproval, StatementQuestion
 from provisioning.requests import reconcile_job
 
 
@@ -53,6 +54,26 @@ def mail_hub_requested(event: AuditEvent) -> None:
     hub = _hub(event)
     people = staff_with(Permission.OPERATE_HUBS)
     _send(event, people, "provisioning_hub_requested", hub, "admin:provisioning_hub_change", hub.pk)
+
+
+@receiver("provisioning.mail_spending_asked")
+def mail_spending_asked(event: AuditEvent) -> None:
+    """Ask those who set the budget whether the month may go beyond it."""
+    row = SpendingApproval.objects.select_related("hub__institution").get(pk=UUID(event.object_id))
+    hub = row.hub
+    for person in people_with(row.institution_id, Permission.SET_BUDGET):
+        amounts = {
+            name: money_text(getattr(row, name), row.currency, language=person.language, code=True)
+            for name in ("expected", "estimate", "budget")
+        }
+        _send(event, [person], "provisioning_spending_asked", hub, "hub", hub.institution.slug, hub.slug, **amounts)
+
+
+@receiver("provisioning.mail_hub_declined")
+def mail_hub_declined(event: AuditEvent) -> None:
+    """Tell whoever asked that there will be no hub, and why."""
+    hub = _hub(event)
+    _send(event, _who_asked(hub), "provisioning_hub_declined", hub, "hub", hub.institution.slug, hub.slug)
 
 
 @receiver("provisioning.mail_hub_ready")

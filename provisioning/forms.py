@@ -86,8 +86,8 @@ class HubRequestForm(forms.Form):
         self._choices("environment", offered)
         limit = entitlement.memory_limit_bytes if entitlement else MEMORY_CHOICES[-1]
         within = [size for size in MEMORY_CHOICES if size <= limit] or [limit]
-        self._choices("memory", [(str(size), _memory_text(size)) for size in within])
-        self.memory_limit_text = _memory_text(limit)
+        self._choices("memory", [(str(size), memory_text(size)) for size in within])
+        self.memory_limit_text = memory_text(limit)
         keys = [key for key, _name in offered]
         self.initial.setdefault("environment", USUAL if USUAL in keys else next(iter(keys), None))
         self.initial.setdefault("memory", str(GIB if GIB in within else within[0]))
@@ -141,7 +141,8 @@ class HubRequestForm(forms.Form):
         self.initial.setdefault("max_servers", min(25, most))
 
 
-def _memory_text(size: int) -> str:
+def memory_text(size: int) -> str:
+    """Will write an amount of memory, given in bytes, in GiB and the reader's language."""
     count = Decimal(size) / GIB
     digits = None if count == count.to_integral_value() else 1
     return _("%(count)s GiB") % {"count": number_text(count, language=get_language() or "en", digits=digits)}

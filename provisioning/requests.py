@@ -4,6 +4,7 @@ Entitlements are checked by the caller (a use case), which knows the agreement; 
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,7 +21,7 @@ from consortium.models import Job
 from members.models import Institution, User
 from members.permissions import Permission, check_at, check_staff
 from provisioning.holds import refuse_held
-from provisioning.models import Cluster, Environment, Hub, HubRevision
+from provisioning.models import Cluster, Environment, Hub, HubRevision, SpendingApproval
 from provisioning.progress import RECONCILE_STEPS
 from provisioning.specs import HubSpec, LocalSignOn, Size, spec_hash
 from provisioning.states import HUB
@@ -29,6 +30,7 @@ RECONCILE = "reconcile_hub"
 MIB = 1024 * 1024
 # States in which a hub holds no place on its cluster.
 PLACELESS = ("requested", "declined", "retired")
+TELL_OPERATORS = "provisioning.mail_hub_requested"
 
 
 class SlugTaken(Invalid):
@@ -59,6 +61,12 @@ class ClusterRetired(PortalError):
     """No new hub goes to this cluster."""
 
     code = "cluster_retired"
+
+
+class SpendingUndecided(PortalError):
+    """The request would take the month beyond the member's budget, and its own people have not agreed to that."""
+
+    code = "spending_undecided"
 
 
 class NothingToRetry(PortalError):
@@ -96,13 +104,18 @@ class HubWish:
                 environment=environment.key,
                 image=environment.image,
                 default_url=environment.default_url,
-                size=Size(memory_guarantee_mib=max(limit // 2, 64), memory_limit_mib=limit),
+                size=Size(memory_guarantee_mib=guaranteed_mib(limit), memory_limit_mib=limit),
                 max_servers=self.max_servers,
                 expected_users=self.expected_users,
                 sign_on=LocalSignOn(allowed_users=self.users, admins=self.admins),
             )
         except ValidationError as error:
             raise SpecInvalid(_first_complaint(error)) from error
+
+
+def guaranteed_mib(limit_mib: int) -> int:
+    """Will return how much of a server's memory limit it is guaranteed, in MiB: half, and 64 at least."""
+    return max(limit_mib // 2, 64)
 
 
 def hub_slug(institution_slug: str, name: str) -> str:
@@ -124,10 +137,13 @@ def request_hub(
     by: User,
     at: datetime,
     purpose: str = "",
+    estimate: Mapping[str, Any] | None = None,
+    tell: Sequence[str] = (TELL_OPERATORS,),
 ) -> Hub:
     """Will write the hub with its first revision, as `requested`; `zone` is the billing zone its days are cut in.
 
-    The caller has checked the entitlements. Raises Forbidden, SlugTaken, ClusterRetired, EnvironmentUnknown.
+    The caller has checked the entitlements, and knows what it may cost (`estimate`, plain JSON) and whom to `tell`: the
+    receivers of the outbox. Raises Forbidden, SlugTaken, ClusterRetired, EnvironmentUnknown.
     """
     check_at(by, Permission.REQUEST_HUB, institution.pk)
     if cluster.retired_at is not None:
@@ -151,7 +167,7 @@ def request_hub(
     except IntegrityError as error:
         text = _("Another hub is already called %(slug)s. Choose another name.")
         raise SlugTaken(text % {"slug": spec.slug}, field="name") from error
-    revision = _write_revision(hub, spec, by=by, at=at, note="")
+    revision = _write_revision(hub, spec, by=by, at=at, note="", estimate=estimate)
     audit.record(
         "provisioning.hub_requested",
         hub,
@@ -159,7 +175,7 @@ def request_hub(
         at=at,
         institution_id=institution.pk,
         after={"slug": hub.slug, "cluster": cluster.slug, "generation": 1, "spec_hash": revision.spec_hash},
-        deliver_to=("provisioning.mail_hub_requested",),
+        deliver_to=tuple(tell),
     )
     return hub
 
@@ -168,11 +184,14 @@ def request_hub(
 def approve_hub(hub: Hub, *, by: User | audit.System, at: datetime) -> Job:
     """Will approve a requested hub and want its provisioning; the job is told to the workers after commit.
 
-    A program may approve where the agreement needs no person's. Raises Forbidden, ClusterFull, ClusterRetired,
-    TransitionRefused.
+    A program may approve where the agreement needs no person's. Raises Forbidden, SpendingUndecided, ClusterFull,
+    ClusterRetired, TransitionRefused.
     """
     if isinstance(by, User):
         check_staff(by, Permission.OPERATE_HUBS)
+    if SpendingApproval.objects.filter(hub=hub).exclude(status="approved").exists():
+        text = _("The hub would take the month beyond the university's own budget. Its owner or finance people decide.")
+        raise SpendingUndecided(text)
     check_room(hub)
     HUB.move(hub, "approved")
     audit.record(
@@ -192,7 +211,7 @@ def decline_hub(hub: Hub, *, reason: str, by: User, at: datetime) -> None:
     """Will decline a hub that is not provisioned yet. Raises Forbidden, TransitionRefused."""
     check_staff(by, Permission.OPERATE_HUBS)
     was = hub.status
-    HUB.move(hub, "declined")
+    HUB.move(hub, "declined", declined_reason=reason)
     audit.record(
         "provisioning.hub_declined",
         hub,
@@ -202,11 +221,14 @@ def decline_hub(hub: Hub, *, reason: str, by: User, at: datetime) -> None:
         before={"status": was},
         after={"status": "declined"},
         reason=reason,
+        deliver_to=("provisioning.mail_hub_declined",),
     )
 
 
 @transaction.atomic
-def revise_hub(hub: Hub, *, spec: HubSpec, note: str, by: User, at: datetime) -> Job:
+def revise_hub(
+    hub: Hub, *, spec: HubSpec, note: str, by: User, at: datetime, estimate: Mapping[str, Any] | None = None
+) -> Job:
     """Will write a new revision of a hub and want it made so; the newest revision wins, whatever was under way.
 
     The caller has checked the entitlements. Raises Forbidden, HubHeld, and SpecInvalid for another slug, for a spec
@@ -216,11 +238,13 @@ def revise_hub(hub: Hub, *, spec: HubSpec, note: str, by: User, at: datetime) ->
     refuse_held(hub, at=at)
     if spec_hash(spec) == hub.revisions.get(generation=hub.generation).spec_hash:
         raise SpecInvalid(_("Nothing would change: the hub is wanted so already."))
-    return write_next_revision(hub, spec=spec, note=note, by=by, at=at)
+    return write_next_revision(hub, spec=spec, note=note, by=by, at=at, estimate=estimate)
 
 
 @transaction.atomic
-def write_next_revision(hub: Hub, *, spec: HubSpec, note: str, by: User, at: datetime) -> Job:
+def write_next_revision(
+    hub: Hub, *, spec: HubSpec, note: str, by: User, at: datetime, estimate: Mapping[str, Any] | None = None
+) -> Job:
     """Will write the next revision, whose author's right the caller has checked, and want it made so.
 
     Raises SpecInvalid for another slug or a hub that is not set up.
@@ -233,7 +257,7 @@ def write_next_revision(hub: Hub, *, spec: HubSpec, note: str, by: User, at: dat
     generation = locked.generation + 1
     Hub.objects.filter(pk=locked.pk).update(generation=generation, name=spec.display_name)
     before, hub.generation, hub.name = locked.generation, generation, spec.display_name
-    revision = _write_revision(hub, spec, by=by, at=at, note=note)
+    revision = _write_revision(hub, spec, by=by, at=at, note=note, estimate=estimate)
     audit.record(
         "provisioning.hub_revised",
         hub,
@@ -291,7 +315,9 @@ def spec_of(revision: HubRevision) -> HubSpec:
         raise SpecInvalid(_first_complaint(error)) from error
 
 
-def _write_revision(hub: Hub, spec: HubSpec, *, by: User, at: datetime, note: str) -> HubRevision:
+def _write_revision(
+    hub: Hub, spec: HubSpec, *, by: User, at: datetime, note: str, estimate: Mapping[str, Any] | None
+) -> HubRevision:
     return HubRevision.objects.create(
         institution_id=hub.institution_id,
         hub=hub,
@@ -301,6 +327,7 @@ def _write_revision(hub: Hub, spec: HubSpec, *, by: User, at: datetime, note: st
         author=by,
         at=at,
         note=note,
+        estimate=dict(estimate or {}),
     )
 
 

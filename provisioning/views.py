@@ -18,7 +18,7 @@ from members.web import MemberRequest, institution_page
 from provisioning.exports import usage_csv as write_usage_csv
 from provisioning.hub_page import hub_view, taken_away
 from provisioning.lifecycle import work_on
-from provisioning.models import Hub
+from provisioning.models import Hub, SpendingApproval
 from provisioning.progress import progress_panel
 from provisioning.queries import hub_of, month_use, months_with_use
 from provisioning.requests import reconcile_job, retry_hub
@@ -48,6 +48,8 @@ def hub(request: MemberRequest, hub_slug: str) -> HttpResponse:
         "is_held": held_until is not None and held_until > at,
         "may_change": Permission.REQUEST_HUB in request.permissions and row.status in CHANGEABLE,
         "may_retire": may_end and HUB.allows(row.status, "retiring"),
+        "spending": SpendingApproval.objects.filter(hub=row).first() if row.status == "requested" else None,
+        "may_decide": Permission.SET_BUDGET in request.permissions,
         "taken_away": taken_away(row)
         if row.status == "retired" and Permission.RETIRE_HUB in request.permissions
         else (),

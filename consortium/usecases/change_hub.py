@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from consortium.kernel.errors import Invalid
 from consortium.models import Job
+from consortium.usecases.hub_price import Asked, hub_price
 from members.entitlements import check_hub, entitlements
 from members.models import Institution, User
 from provisioning.models import Hub, HubRevision
@@ -57,4 +58,10 @@ def _revise(hub: Hub, spec: HubSpec, *, note: str, by: User, at: datetime) -> Jo
         region=hub.cluster.region,
         existing=others.exclude(pk=hub.pk).count(),
     )
-    return revise_hub(hub, spec=spec, note=note, by=by, at=at)
+    asked = Asked(
+        memory_bytes=spec.size.memory_limit_mib * MIB,
+        max_servers=spec.max_servers,
+        expected_users=spec.expected_users,
+    )
+    price = hub_price(entitlement, asked, at=at, besides=hub.slug)
+    return revise_hub(hub, spec=spec, note=note, by=by, at=at, estimate=price.as_json())

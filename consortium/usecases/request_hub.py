@@ -1,15 +1,23 @@
 """A hub is requested: the agreement must allow it, a cluster in an allowed region must have room."""
 
+from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from consortium.kernel.audit import System
 from consortium.kernel.errors import PortalError
-from members.entitlements import Entitlements, check_hub, entitlements
+from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.usecases.hub_price import Asked, HubPrice, hub_price
+from members.entitlements import Entitlements, check_hub, entitlements, hub_refusals
 from members.models import Institution, User
 from provisioning import requests
 from provisioning.models import Cluster, Environment, Hub
+from provisioning.spending import approve_spending, ask_spending, question_of
+
+AGREEMENT = System("agreement")
 
 
 class NoCluster(PortalError):
@@ -23,26 +31,67 @@ def entitled_environments(entitlement: Entitlements) -> list[Environment]:
     return list(Environment.objects.filter(key__in=entitlement.environments, retired_at=None))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a request would meet: every reason against it (the wish at fault, a sentence), what is left, its price.
+
+    `existing` are the hubs the institution has; `needs_operators` says whether the consortium approves it too.
+    """
+
+    refusals: tuple[tuple[str, str], ...]
+    existing: int
+    price: HubPrice
+    needs_operators: bool
+
+
+def preview_hub(entitlement: Entitlements, *, environment: str, asked: Asked, at: datetime) -> Preview:
+    """Return what a request of that kind would meet now; nothing is written. Needs the institution's scope."""
+    refusals: list[tuple[str, str]] = []
+    try:
+        region = _cluster(entitlement).region
+    except NoCluster as none:
+        refusals.append(("region", none.message))
+        region = entitlement.regions[0] if entitlement.regions else ""
+    existing = _existing(entitlement.institution_id)
+    refusals += hub_refusals(
+        entitlement,
+        environment=environment,
+        memory_bytes=asked.memory_bytes,
+        max_servers=asked.max_servers,
+        region=region,
+        existing=existing,
+    )
+    return Preview(
+        refusals=tuple(refusals),
+        existing=existing,
+        price=hub_price(entitlement, asked, at=at),
+        needs_operators=entitlement.schedule.hub_approval != "none",
+    )
+
+
 @transaction.atomic
 def request_hub(*, institution: Institution, wish: requests.HubWish, by: User, at: datetime) -> Hub:
-    """Write the request; consortium staff approve it (provisioning.requests.approve_hub).
+    """Write the request with its estimate, and ask whoever must approve it.
 
+    Those who set the member's budget where the month would go beyond it; consortium staff
+    (provisioning.requests.approve_hub) where the agreement asks for them. Where neither is asked, it is approved here.
     Two requests at once for the last entitled hub: the second waits for the first and is told. Raises NoAgreement,
     EntitlementExceeded, NoCluster and what provisioning.requests raises. Needs the institution's scope.
     """
     Institution.objects.select_for_update(no_key=True).get(pk=institution.pk)
     entitlement = entitlements(institution.pk, at=at)
     cluster = _cluster(entitlement)
-    existing = Hub.objects.filter(institution=institution).exclude(status__in=["retired", "declined"]).count()
     check_hub(
         entitlement,
         environment=wish.environment,
         memory_bytes=wish.memory_bytes,
         max_servers=wish.max_servers,
         region=cluster.region,
-        existing=existing,
+        existing=_existing(institution.pk),
     )
-    return requests.request_hub(
+    price = hub_price(entitlement, asked_by(wish), at=at)
+    by_operators = entitlement.schedule.hub_approval != "none"
+    hub = requests.request_hub(
         institution=institution,
         cluster=cluster,
         spec=wish.spec(slug=requests.hub_slug(institution.slug, wish.name)),
@@ -51,7 +100,41 @@ def request_hub(*, institution: Institution, wish: requests.HubWish, by: User, a
         by=by,
         at=at,
         purpose=wish.purpose,
+        estimate=price.as_json(),
+        tell=(requests.TELL_OPERATORS,) if by_operators and price.spending is None else (),
     )
+    if price.spending is not None:
+        ask_spending(hub, price.spending, by=by, at=at)
+    elif not by_operators:
+        _approve(hub, at=at)
+    return hub
+
+
+@transaction.atomic
+def allow_spending(hub: Hub, *, by: User, at: datetime) -> None:
+    """Let a request go on although the month goes beyond its budget; where nobody else is asked, it is approved.
+
+    Needs the institution's scope. Raises Forbidden, NothingAsked, TransitionRefused, and what approve_hub raises.
+    """
+    by_operators = entitlements(hub.institution_id, at=at).schedule.hub_approval != "none"
+    approve_spending(question_of(hub), by=by, at=at, tell_operators=by_operators)
+    if not by_operators:
+        _approve(hub, at=at)
+
+
+def asked_by(wish: requests.HubWish) -> Asked:
+    """What the price depends on."""
+    return Asked(memory_bytes=wish.memory_bytes, max_servers=wish.max_servers, expected_users=wish.expected_users)
+
+
+def _approve(hub: Hub, *, at: datetime) -> None:
+    """The agreement asks for nobody's approval; the cluster's room is counted over every institution."""
+    with consortium_scope(Scope.JOB):
+        requests.approve_hub(hub, by=AGREEMENT, at=at)
+
+
+def _existing(institution_id: UUID) -> int:
+    return Hub.objects.filter(institution_id=institution_id).exclude(status__in=["retired", "declined"]).count()
 
 
 def _cluster(entitlement: Entitlements) -> Cluster:

@@ -22,6 +22,7 @@ from provisioning.models.service import (
     WorkCheck,
 )
 from provisioning.models.support import ClosedDay, SupportClock, SupportMessage, SupportRequest
+from provisioning.models.spending import SpendingApproval
 
 __all__ = [
     "ClosedDay",
@@ -40,6 +41,7 @@ __all__ = [
     "SamplingRun",
     "ServiceDay",
     "ServiceStatement",
+    "SpendingApproval",
     "StatementQuestion",
     "SupportClock",
     "SupportMessage",

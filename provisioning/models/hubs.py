@@ -66,6 +66,7 @@ class Hub(Row):
     drift_seen_at = models.DateTimeField(null=True, blank=True)
     requested_by = models.ForeignKey(User, models.PROTECT, null=True)
     requested_at = models.DateTimeField()
+    declined_reason = models.TextField(blank=True, default="")
     running_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -91,6 +92,7 @@ class HubRevision(Row):
     author = models.ForeignKey(User, models.PROTECT, null=True)
     at = models.DateTimeField()
     note = models.CharField(max_length=300, blank=True)
+    estimate = models.JSONField("what a month of it was reckoned to cost, and from what", default=dict, blank=True)
 
     class Meta:
         ordering = ["-generation"]

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from consortium.kernel.periods import Period
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.models import Membership, Seat
+from members.schedule import ScheduleTemplate
 from provisioning.models import Hub, WorkCheck
 from tests.cast import Cast
 from tests.unit.members import story
@@ -13,12 +14,12 @@ from tests.unit.provisioning.stories import running_hub
 EVERY = timedelta(minutes=30)
 
 
-def promised_hub(cast: Cast, *, at: datetime) -> Hub:
+def promised_hub(cast: Cast, *, at: datetime, terms: ScheduleTemplate = story.TERMS) -> Hub:
     """A running hub of the cast's university, whose agreement promises 99.5 % and credits 10 % of 500.00 below 99 %."""
     with consortium_scope(Scope.COMMAND):
         Seat.objects.filter(institution=cast.university, role="owner").delete()
         Membership.objects.filter(institution=cast.university).delete()
-        story.make_template(cast.issuer, at)
+        story.make_template(cast.issuer, at, terms)
         story.in_force(cast.university, by=cast.owner, staff=cast.staff, at=at)
     return running_hub(cast, at=at)
 
