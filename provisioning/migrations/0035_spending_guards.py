@@ -22,7 +22,7 @@ CREATE TRIGGER provisioning_hub_waits_for_spending BEFORE UPDATE ON provisioning
 
 
 class Migration(migrations.Migration):
-    dependencies = [("provisioning", "0160_spending")]
+    dependencies = [("provisioning", "0034_spending")]
 
     operations = [
         TenantPolicy("provisioning_spendingapproval"),
