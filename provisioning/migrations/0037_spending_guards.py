@@ -1,4 +1,4 @@
-"""A question about the budget: whose it is, how it is answered, and that no hub is approved before."""
+"""A question about the budget: whose it is, how it is answered, no hub before that (0037_spending_guards)."""
 
 from django.db import migrations
 
@@ -22,7 +22,7 @@ CREATE TRIGGER provisioning_hub_waits_for_spending BEFORE UPDATE ON provisioning
 
 
 class Migration(migrations.Migration):
-    dependencies = [("provisioning", "0034_spending")]
+    dependencies = [("provisioning", "0036_spending")]
 
     operations = [
         TenantPolicy("provisioning_spendingapproval"),
