@@ -21,8 +21,8 @@ from provisioning.models.service import (
     StatementQuestion,
     WorkCheck,
 )
-from provisioning.models.support import ClosedDay, SupportClock, SupportMessage, SupportRequest
 from provisioning.models.spending import SpendingApproval
+from provisioning.models.support import ClosedDay, SupportClock, SupportMessage, SupportRequest
 
 __all__ = [
     "ClosedDay",
