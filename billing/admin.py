@@ -16,6 +16,7 @@ from django.shortcuts import redirect
 
 from billing import admin_books as admin_books  # noqa: PLC0414 - registers the pages of the books
 from billing import admin_credit_proposals, admin_invoicing, invoicing  # noqa: F401 - registers their pages
+from billing import admin_deliveries as admin_deliveries  # noqa: PLC0414 - registers its pages
 from billing import admin_disputes as admin_disputes  # noqa: PLC0414 - registers its pages
 from billing.crediting import CREDITABLE
 from billing.models import (

@@ -10,13 +10,13 @@ from django.http import HttpRequest
 
 from billing.admin_invoicing import Rows
 from billing.crediting import left_of, plan_credit
-from billing.disputes import ask_payer, credit_dispute, release_dispute
+from billing.disputes import ask_payer, credit_dispute, credited_by, release_dispute
 from billing.documents.invoice import explanation_of
-from billing.models import DisputeEntry, InvoiceQuestion, LineDispute, LinkShare
+from billing.models import CreditNote, DisputeEntry, InvoiceQuestion, LineDispute, LinkShare
 from billing.questions import answer_question
 from billing.snapshot import InvoiceSnapshot
 from billing.states_collecting import HOLDING
-from consortium.kernel.errors import PortalError
+from consortium.kernel.errors import Invalid, PortalError
 from consortium.kernel.formats import money_text
 from consortium.kernel.money import AmountInvalid, parse_amount, plain
 from members.models import User
@@ -37,6 +37,13 @@ class CreditForm(TextForm):
     field_order = ("net", "text")
 
 
+class NumberForm(TextForm):
+    """The credit note that took it back."""
+
+    number = forms.CharField(label="Number of the credit note", max_length=40)
+    field_order = ("number", "text")
+
+
 class AnswerForm(forms.Form):
     """The answer to a question."""
 
@@ -51,6 +58,14 @@ def credit(row: LineDispute, *, net: str, text: str, by: User, at: datetime) -> 
         error.field = "net"
         raise
     return credit_dispute(row, net=amount, text=text, by=by, at=at)
+
+
+def credited(row: LineDispute, *, number: str, text: str, by: User, at: datetime) -> object:
+    """End it by a credit note of its invoice. Raises Invalid where there is none of that number."""
+    note = CreditNote.objects.filter(invoice=row.invoice, number=number.strip()).first()
+    if note is None:
+        raise Invalid("No credit note of that number is on this invoice.", field="number")
+    return credited_by(row, note, text=text, by=by, at=at)
 
 
 def preview(row: LineDispute) -> list[tuple[str, object]]:
@@ -122,6 +137,8 @@ class LineDisputeAdmin(ActingAdmin):
              ask_payer, TextForm, states=("open",)),
         _act("credit", "Credit", "A credit note takes it back; what is not taken back is due again.", credit,
              CreditForm, initial=lambda row: {"net": plain(row.net)}),
+        _act("credited", "Credited already", "For a credit that two people approved: name its credit note.", credited,
+             NumberForm),
         _act("release", "Release", "The line stands; its amount is due again, and the payer reads why.",
              release_dispute, TextForm),
     )  # fmt: skip

@@ -9,6 +9,7 @@ from django.db.models import Model
 from django.urls import reverse
 from django.utils import translation
 
+from billing.inboxes import recorded_address
 from billing.models import Invoice, InvoiceQuestion, LineDispute, LinkShare
 from billing.pay_links import issue_pay_link, pay_url
 from billing.snapshot import InvoiceSnapshot
@@ -35,7 +36,10 @@ def mail_dispute(event: AuditEvent) -> None:
     said = dispute.entries.filter(at=event.at).last()
     known = {"dispute": dispute, "step": step, "snapshot": snapshot, "said": said.text if said else ""}
     if step in TO_PAYER:
-        readers = {snapshot.payer.email: first_language(snapshot.language), dispute.email: dispute.language}
+        readers = {
+            recorded_address(dispute.invoice): first_language(snapshot.language),
+            dispute.email: dispute.language,
+        }
         for address, language in readers.items():
             url = pay_url(issue_pay_link(dispute.invoice, at=event.at), language)
             more = {

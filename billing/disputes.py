@@ -110,7 +110,8 @@ def reply(dispute: LineDispute, *, text: str, at: datetime, by: User | System = 
 def credit_dispute(dispute: LineDispute, *, net: Decimal, text: str, by: User | System, at: datetime) -> CreditNote:
     """Will take back so much of the line by a credit note and end the dispute; what is not taken back is due again.
 
-    Raises Forbidden, Invalid, CreditInvalid, TransitionRefused.
+    Raises Forbidden, Invalid, CreditInvalid, TransitionRefused, and FourEyes for a large credit: that is proposed and
+    approved first, then ends the dispute through `credited_by`.
     """
     check_staff(by, Permission.ISSUE_INVOICES)
     _check_text(text)
@@ -125,6 +126,21 @@ def credit_dispute(dispute: LineDispute, *, net: Decimal, text: str, by: User | 
     _said(dispute, "consortium", text, by=by, at=at)
     _record(dispute, "credited", by=by, at=at, after={"credit_note": note.number, "total": note.total})
     return note
+
+
+@transaction.atomic
+def credited_by(dispute: LineDispute, note: CreditNote, *, text: str, by: User | System, at: datetime) -> None:
+    """Will end a dispute by a credit note that was issued by itself, as one that two people approved is.
+
+    Raises Forbidden, Invalid for a note that takes nothing back of the line or is older, TransitionRefused.
+    """
+    check_staff(by, Permission.ISSUE_INVOICES)
+    _check_text(text)
+    if note.issued_at < dispute.opened_at or not note.lines.filter(invoice_line=dispute.line_id).exists():
+        raise Invalid(_("That credit note takes nothing back of this line since it was disputed."), field="number")
+    DISPUTE.move(dispute, "credited", credit_note=note, ended_at=at)
+    _said(dispute, "consortium", text, by=by, at=at)
+    _record(dispute, "credited", by=by, at=at, after={"credit_note": note.number, "total": note.total})
 
 
 @transaction.atomic

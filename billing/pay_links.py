@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from billing.inboxes import recorded_address
 from billing.models import Invoice, InvoiceBalance, PayLink
 from billing.payments import PAYER, amount_due
 from billing.snapshot import InvoiceSnapshot
@@ -104,7 +105,7 @@ def mail_pay_link(event: AuditEvent) -> None:
     due = money_text(amount_due(invoice.balance), invoice.currency, language=language, code=True)
     compose(
         event,
-        recipient=snapshot.payer.email,
+        recipient=recorded_address(invoice),
         template="billing_pay_link",
         language=language,
         context={"snapshot": snapshot, "due": due, "pay_url": url},

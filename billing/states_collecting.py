@@ -1,4 +1,4 @@
-"""The state machines of getting paid: a disputed line, a question about an invoice."""
+"""The state machines of getting paid: disputes, questions, deliveries of invoices, mail that came back."""
 
 from consortium.kernel.states import Machine, State
 
@@ -35,5 +35,58 @@ INVOICE_QUESTION = Machine(
     (
         State("open", "finance", "Answer it by mail.", "Répondez par courriel.", ("answered",)),
         State("answered", "nobody", "Nothing: the answer went out.", "Rien : la réponse est partie."),
+    ),
+)
+
+DELIVERY = Machine(
+    "billing.InvoiceDelivery.status",
+    "billing_invoicedelivery",
+    "status",
+    (
+        State(
+            "prepared",
+            "finance",
+            "Upload it to the payer's portal, or wait for its mail to be written.",
+            "Déposez-la sur le portail du payeur, ou attendez que son courriel soit écrit.",
+            ("sent", "refused", "replaced"),
+        ),
+        State(
+            "sent",
+            "member",
+            "The payer takes it up, or says what is wrong with it.",
+            "Le payeur la traite, ou dit ce qui ne va pas.",
+            ("accepted", "rejected", "bounced", "replaced"),
+        ),
+        State("accepted", "nobody", "Nothing: the payer has it in its books.", "Rien : le payeur l'a enregistrée."),
+        State(
+            "rejected",
+            "finance",
+            "Mend what the payer names, then send it again.",
+            "Corrigez ce que le payeur indique, puis renvoyez-la.",
+        ),
+        State(
+            "bounced",
+            "finance",
+            "Correct the address and send it again.",
+            "Corrigez l'adresse et renvoyez-la.",
+        ),
+        State(
+            "refused",
+            "finance",
+            "This way is not open; choose another one and send it again.",
+            "Cette voie n'est pas ouverte ; choisissez-en une autre et renvoyez-la.",
+        ),
+        State("replaced", "nobody", "It was sent again.", "Elle a été renvoyée."),
+    ),
+)
+LIVE_DELIVERY = ("prepared", "sent", "accepted")
+
+BOUNCE = Machine(
+    "billing.MailBounce.status",
+    "billing_mailbounce",
+    "status",
+    (
+        State("open", "finance", "Find the right address.", "Trouvez la bonne adresse.", ("handled",)),
+        State("handled", "nobody", "Nothing: it was seen to.", "Rien : c'est réglé."),
     ),
 )

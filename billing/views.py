@@ -18,7 +18,7 @@ from billing.documents.invoice import invoice_page
 from billing.documents.kept import FACTURX, UBL, electronic_document, why_not_electronic
 from billing.documents.receipt import method_name
 from billing.exports import lines_csv
-from billing.models import CreditNote, Invoice, Payment
+from billing.models import CreditNote, Invoice, InvoiceDelivery, Payment
 from billing.order_views import standings_of
 from billing.pay_links import issue_pay_link, pay_url
 from billing.queries import ageing, invoices_of
@@ -91,6 +91,7 @@ def invoice(request: MemberRequest, pk: UUID) -> HttpResponse:
         "payments": payments,
         "events": happenings(found),
         "disputes": disputes_of(found),
+        "deliveries": list(InvoiceDelivery.objects.filter(invoice=found).order_by("-attempt")),
         "may_pay": Permission.PAY_INVOICE in request.permissions,
     }
     return render(request, "billing/invoice.html", context)

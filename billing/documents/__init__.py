@@ -16,6 +16,7 @@ from billing.documents.facturx import FILE_NAME
 from billing.documents.invoice import invoice_page
 from billing.documents.kept import keep_electronic
 from billing.documents.receipt import receipt_page
+from billing.inboxes import recorded_address
 from billing.models import Invoice, Payment
 from billing.pay_links import issue_pay_link, pay_url
 from billing.settlement import amount_due
@@ -133,7 +134,7 @@ def mail_receipt(event: AuditEvent) -> None:
     language, currency, left = first_language(snapshot.language), snapshot.currency, amount_due(payment.invoice.balance)
     compose(
         event,
-        recipient=snapshot.payer.email,
+        recipient=recorded_address(payment.invoice),
         template="billing_receipt",
         language=language,
         context={

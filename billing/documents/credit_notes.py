@@ -12,6 +12,7 @@ from billing.documents.credit_note import credit_note_page
 from billing.documents.electronic import CreditOf
 from billing.documents.facturx import FILE_NAME
 from billing.documents.kept import keep_electronic
+from billing.inboxes import recorded_address
 from billing.models import CreditNote
 from billing.snapshot import InvoiceSnapshot
 from consortium.kernel import documents
@@ -87,7 +88,7 @@ def mail_credit_note(event: AuditEvent) -> None:
     language = first_language(snapshot.language)
     compose(
         event,
-        recipient=snapshot.payer.email,
+        recipient=recorded_address(note.invoice),
         template="billing_credit_note",
         language=language,
         context={

@@ -25,6 +25,7 @@ from billing.models.costs import (
 )
 from billing.models.credit_notes import CreditNote, CreditNoteLine, CreditNoteTax
 from billing.models.credit_proposals import CreditProposal
+from billing.models.deliveries import InvoiceDelivery, MailBounce
 from billing.models.disputes import DisputeEntry, InvoiceQuestion, LineDispute, LinkShare
 from billing.models.invoices import Invoice, InvoiceBalance, InvoiceLine, InvoiceLineTax
 from billing.models.ledger import LedgerAccount, LedgerEntry, LedgerLeg
@@ -76,6 +77,7 @@ __all__ = [
     "FxRate",
     "Invoice",
     "InvoiceBalance",
+    "InvoiceDelivery",
     "InvoiceLine",
     "InvoiceLineTax",
     "InvoiceQuestion",
@@ -84,6 +86,7 @@ __all__ = [
     "LedgerLeg",
     "LineDispute",
     "LinkShare",
+    "MailBounce",
     "MatchingRule",
     "MemberCharge",
     "NumberSeries",

@@ -23,6 +23,13 @@ class BillingAccount(Row):
     po_required = models.BooleanField(default=False)
     po_number = models.CharField(max_length=60, blank=True)
     payment_days = models.PositiveIntegerField("days to pay", default=30)
+    channel = models.CharField(
+        "how invoices are delivered",
+        max_length=10,
+        choices=[("inbox", "accounts payable inbox"), ("portal", "supplier portal"), ("peppol", "Peppol")],
+        default="inbox",
+    )
+    portal_url = models.URLField("page of the supplier portal", max_length=500, blank=True)
     tax_evidence = models.CharField("proof of the address, or of non-residence", max_length=300, blank=True)
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -32,6 +39,9 @@ class BillingAccount(Row):
         constraints = [
             models.UniqueConstraint(
                 fields=["institution", "issuer", "name"], condition=models.Q(ended_at=None), name="billingaccount_once"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(channel="portal") | ~models.Q(portal_url=""), name="billingaccount_portal_has_page"
             ),
         ]
 

@@ -9,8 +9,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from billing.admin_deliveries import open_bounces
 from billing.admin_disputes import open_disputes, open_questions
 from billing.books_check import open_faults
+from billing.delivering import waiting_deliveries
 from billing.models import CreditProposal, Invoice
 from consortium.admin import billing_run  # noqa: F401 - registers its page
 from consortium.kernel import audit, jobs
@@ -74,6 +76,16 @@ site.waiting = (
         _("Invoices that wait for a person"),
         lambda: Invoice.objects.filter(status__in=["draft", "approved"]).count(),
         lambda: reverse("admin:billing_invoice_changelist"),
+    ),
+    Waiting(
+        _("Invoices to deliver"),
+        lambda: waiting_deliveries().count(),
+        lambda: reverse("admin:billing_invoicedelivery_changelist") + "?waiting=yes",
+    ),
+    Waiting(
+        _("Mail that came back"),
+        open_bounces,
+        lambda: reverse("admin:billing_mailbounce_changelist") + "?status__exact=open",
     ),
     Waiting(
         _("Disputed lines to decide"),

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
+from billing.delivering import undelivered
 from billing.models import InvoiceBalance
 from consortium.kernel.clock import now
 from consortium.kernel.periods import Month, local_date
@@ -52,6 +53,7 @@ def institution(request: MemberRequest) -> HttpResponse:
     if Permission.VIEW_INVOICES in held:
         balances = list(InvoiceBalance.objects.filter(institution=request.institution).select_related("invoice"))
         context["open_invoices"] = [b for b in balances if b.total > b.paid + b.credited]
+        context["undelivered"] = undelivered(request.institution.pk)
         context["dues"] = _due_by_currency(context["open_invoices"])
     return render(request, "institution.html", context)
 

@@ -304,12 +304,27 @@ def test_every_stand_of_the_invoice_has_its_words(cast: Cast, invoice: Invoice, 
 # --- Staff ----------------------------------------------------------------------------------------------------------
 
 
-def test_staff_decide_with_the_evidence_in_front_of_them(cast: Cast, invoice: Invoice) -> None:
+def test_staff_decide_with_the_evidence_in_front_of_them(cast: Cast) -> None:
+    invoice = make_invoice(cast)
+    with consortium_scope(Scope.STAFF):
+        _decide(cast, invoice)
+
+
+def _decide(cast: Cast, invoice: Invoice) -> None:
     dispute = disputed(invoice)
     staff = signed_in(cast.staff)
     assert "Disputed lines to decide" in text_of(staff.get("/en/staff/"))
     base = f"/en/staff/billing/linedispute/{dispute.pk}/"
     assert "Users 101 to 1,000" in text_of(staff.get(f"{base}act/credit/"))
+    assert staff.post(f"{base}act/credited/", {"number": "CN-1", "text": "See the note."}).status_code == 422
+    other = disputed(invoice, position=1, net=Decimal(10))
+    note = issue_credit_note(
+        invoice, nets={other.line_id: Decimal(10)}, reason="Wrong.", by=cast.staff, at=NOW + timedelta(seconds=1)
+    )
+    with pytest.raises(Invalid, match="takes nothing back of this line"):
+        disputes.credited_by(dispute, note, text="See the note.", by=cast.staff, at=NOW)
+    page = f"/en/staff/billing/linedispute/{other.pk}/act/credited/"
+    assert staff.post(page, {"number": note.number, "text": "See the note."}).status_code == 302
     assert staff.post(f"{base}act/credit/", {"net": "ten", "text": "x"}).status_code == 422
     assert staff.post(f"{base}act/ask/", {"text": "Which users?"}).status_code == 302
     assert staff.post(f"{base}act/release/", {"text": "280 people started a server."}).status_code == 302
