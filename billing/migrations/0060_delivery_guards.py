@@ -6,7 +6,7 @@ from consortium.kernel.sql import FrozenAfter, StateTrigger, TenantPolicy
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0057_deliveries")]
+    dependencies = [("billing", "0059_deliveries")]
 
     operations = [
         TenantPolicy("billing_invoicedelivery"),

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("billing", "0056_credit_guards"),
+        ("billing", "0058_processor_guards"),
         ('consortium', '0030_document_sha256'),
         ('members', '0032_access_decisions'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
