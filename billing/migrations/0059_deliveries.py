@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+# This is 0059_deliveries.
 class Migration(migrations.Migration):
 
     dependencies = [

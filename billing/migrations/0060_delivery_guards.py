@@ -5,6 +5,7 @@ from django.db import migrations
 from consortium.kernel.sql import FrozenAfter, StateTrigger, TenantPolicy
 
 
+# This is 0060_delivery_guards.
 class Migration(migrations.Migration):
     dependencies = [("billing", "0059_deliveries")]
 
