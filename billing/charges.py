@@ -39,6 +39,7 @@ class PoolView:
     basis: str
     basis_month: str
     parts: Mapping[UUID, tuple[Decimal, str, Decimal]]
+    own_weight: Decimal = Decimal(0)  # of what nobody used, where the consortium bears that
 
 
 def view_of_computed(pool: ComputedPool) -> PoolView:
@@ -61,6 +62,7 @@ def view_of_computed(pool: ComputedPool) -> PoolView:
             pool.institutions[share.member]: (pool.weights[share.member], str(share.quotient), share.amount)
             for share in pool.shares
         },
+        own_weight=pool.own_weight,
     )
 
 
@@ -89,6 +91,7 @@ def kept_pools(period: BillingPeriod) -> list[PoolView]:
             basis=pool.basis,
             basis_month=pool.basis_month,
             parts={share.institution_id: (share.weight, share.exact, share.amount) for share in pool.shares.all()},
+            own_weight=pool.own_weight,
         )
         for pool in sorted(kept, key=lambda pool: (*_order(pool.bill), pool.key))
     ]
@@ -176,7 +179,7 @@ def _shared(
 ) -> dict[UUID, list[SharedCost]]:
     found: dict[UUID, list[SharedCost]] = defaultdict(list)
     for pool in pools:
-        total = exact_sum(weight for weight, _, _ in pool.parts.values())
+        total = exact_sum([pool.own_weight, *(weight for weight, _, _ in pool.parts.values())])
         for institution, (weight, exact, amount) in pool.parts.items():
             if institution not in currencies:
                 continue

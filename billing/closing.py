@@ -19,7 +19,7 @@ from billing.bills import current_bills
 from billing.charges import charges_of, kept_pools, view_of_computed
 from billing.deferrals import recognise
 from billing.drafting import Draft, NothingDue, compose
-from billing.facts import Finding, MemberFacts
+from billing.facts import MEASURES, Finding, MemberFacts
 from billing.invoice_drafts import live_regular, write_draft
 from billing.ledger import post_supplier_bill
 from billing.models import BillingPeriod, Invoice, PeriodBasis, Pool
@@ -217,13 +217,7 @@ def frozen(period: BillingPeriod, facts: Sequence[MemberFacts]) -> list[MemberFa
         return list(facts)
     rows = {row.institution_id: row for row in PeriodBasis.objects.filter(period=period, run=period.run)}
     return [
-        replace(
-            each,
-            server_seconds=rows[each.institution_id].server_seconds,
-            memory_gib_seconds=rows[each.institution_id].memory_gib_seconds,
-            active_users=rows[each.institution_id].active_users,
-            gap_seconds=rows[each.institution_id].gap_seconds,
-        )
+        replace(each, **{name: getattr(rows[each.institution_id], name) for name in (*MEASURES, "gap_seconds")})
         for each in facts
         if each.institution_id in rows
     ]
@@ -245,10 +239,8 @@ def _freeze_use(period: BillingPeriod, facts: Sequence[MemberFacts]) -> None:
             period=period,
             run=period.run,
             institution_id=each.institution_id,
-            server_seconds=each.server_seconds,
-            memory_gib_seconds=each.memory_gib_seconds,
-            active_users=each.active_users,
-            gap_seconds=each.gap_seconds,
+            tier=each.schedule.tier,
+            **{name: getattr(each, name) for name in (*MEASURES, "gap_seconds")},
         )
         for each in facts
     )

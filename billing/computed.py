@@ -27,3 +27,5 @@ class ComputedPool:
     shares: tuple[SplitShare, ...] = ()
     institutions: Mapping[str, UUID]
     weights: Mapping[str, Decimal]
+    own: Decimal = Decimal(0)  # what the consortium bears itself, and what nobody used
+    own_weight: Decimal = Decimal(0)

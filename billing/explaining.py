@@ -59,7 +59,7 @@ def why(
         bill=BillImport.objects.select_related("cloud_account").get(pk=bill_id),
         pool=pool,
         weight=weight,
-        total_weight=exact_sum(each for each, _, _ in pool.parts.values()),
+        total_weight=exact_sum([pool.own_weight, *(each for each, _, _ in pool.parts.values())]),
         members=len(pool.parts),
         exact=Fraction(exact),
         amount=amount,

@@ -7,10 +7,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
 from consortium.kernel.periods import Month, Period, day_period, month_period
 from members.schedule import Schedule
+
+# What a closing freezes of a member, under the same names on MemberFacts, PeriodBasis and, but gaps, MemberBasis.
+MEASURES: Final = (
+    "server_seconds", "memory_gib_seconds", "active_users", "storage_gib_seconds", "gpu_seconds", "fte",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +24,8 @@ class MemberFacts:
     """One member's agreement and its use of one month, in the month of the agreement's own zone.
 
     `starts_on` is the first day that the agreement covers, `ends_on` the first that it does not (None: open).
-    `active_users` are unique people of the institution over all of its hubs.
+    `active_users` are unique people of the institution over all of its hubs, `fte` its students in full-time
+    equivalents. What no meter tells is zero, so that a pool which is split by it waits.
     """
 
     institution_id: UUID
@@ -33,6 +40,9 @@ class MemberFacts:
     memory_gib_seconds: Decimal = Decimal(0)
     active_users: int = 0
     gap_seconds: int = 0
+    storage_gib_seconds: Decimal = Decimal(0)
+    gpu_seconds: int = 0
+    fte: int = 0
     statements_missing: tuple[str, ...] = ()  # hubs without a service level statement of the month
 
     def billed_period(self, month: Month) -> Period | None:

@@ -36,6 +36,8 @@ def _mirror(bill: BillImport, pool: Pool) -> ComputedPool:
         shares=tuple(_mirrored(share) for share in shares),
         institutions={share.institution.slug: share.institution_id for share in shares},
         weights={share.institution.slug: share.weight for share in shares},
+        own=_turned(pool.own_amount),
+        own_weight=pool.own_weight,
     )
 
 

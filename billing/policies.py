@@ -17,7 +17,8 @@ from billing.allocation import Method, PoolParked
 from billing.matching import By as RuleBy
 from billing.matching import Destination, Kind, MatchRule
 from billing.models import AllocationPolicy, BillingPeriod
-from billing.pool_rules import BASES, RECOVERABLE, Rule, check_rule
+from billing.pool_rules import BASES, IDLE_OWN, RECOVERABLE, STEP_DOWN, PoolRules, Rule, check_rule
+from billing.pool_splits import check_fed, order_of
 from billing.rules import TAX_POOL
 from consortium.kernel import audit
 from consortium.kernel.audit import Fact, System
@@ -47,7 +48,7 @@ class Wanted:
 
 METHODS: Final = (
     Method.EVEN, Method.PROPORTIONAL, Method.FIXED, Method.TIERED, Method.IDLE_WEIGHTED, Method.IDLE_EVEN,
-    Method.DIRECT,
+    Method.DIRECT, STEP_DOWN, IDLE_OWN,
 )  # fmt: skip
 
 
@@ -66,6 +67,7 @@ def check_policy(wanted: Wanted, *, issuer: Issuer) -> None:
             check_rule(rule)
         except PoolParked as error:
             raise PolicyInvalid(error.message, field=error.field or "parameters") from error
+        _check_feeds(rule, wanted, issuer)
     elif wanted.pool_key != TAX_POOL:
         raise PolicyInvalid(_("Only tax can be recoverable."), field="method")
     _check_month(wanted, issuer)
@@ -104,6 +106,18 @@ def adopt_policy(wanted: Wanted, *, issuer: Issuer, by: User | System, at: datet
     }  # fmt: skip
     audit.record("billing.policy_adopted", policy, by=by, at=at, institution_id=None, after=after)
     return policy
+
+
+def _check_feeds(rule: Rule, wanted: Wanted, issuer: Issuer) -> None:
+    """A pool may feed pools that come to members in the end, never one that feeds it back."""
+    if rule.method != STEP_DOWN:
+        return
+    rules = PoolRules(issuer, wanted.month.first_day, {wanted.pool_key: rule})
+    try:
+        for fed in order_of(wanted.pool_key, rules)[1:]:
+            check_fed(fed, rules.of(fed))
+    except PoolParked as error:
+        raise PolicyInvalid(error.message, field="parameters") from error
 
 
 def _check_month(wanted: Wanted, issuer: Issuer) -> None:

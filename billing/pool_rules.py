@@ -16,12 +16,18 @@ from members.models import Issuer
 UNATTRIBUTED_POOL: Final = "unattributed"
 # A policy with this method says that the tax office gives the money back: it is no cost, so nobody shares it.
 RECOVERABLE: Final = "recoverable"
-BASES: Final = ("memory_gib_seconds", "server_seconds", "active_users")
-_MEASURED: Final = (Method.PROPORTIONAL, Method.IDLE_WEIGHTED, Method.IDLE_EVEN)
-_IDLE: Final = (Method.IDLE_WEIGHTED, Method.IDLE_EVEN)
-_NEEDS: Final = {Method.FIXED: "percentages", Method.TIERED: "tiers", Method.DIRECT: "member"} | dict.fromkeys(
-    _IDLE, "capacity"
-)
+# Part of the pool goes through other pools first, each by its own rule; the rest by the basis.
+STEP_DOWN: Final = "step_down"
+# Members pay for what they used of the capacity, the consortium for what nobody used.
+IDLE_OWN: Final = "idle_own"
+BASES: Final = (
+    "memory_gib_seconds", "server_seconds", "active_users", "storage_gib_seconds", "gpu_seconds", "fte",
+)  # fmt: skip
+_IDLE: Final = (Method.IDLE_WEIGHTED, Method.IDLE_EVEN, IDLE_OWN)
+_MEASURED: Final = (Method.PROPORTIONAL, STEP_DOWN, *_IDLE)
+_NEEDS: Final = {
+    Method.FIXED: "percentages", Method.TIERED: "tiers", Method.DIRECT: "member", STEP_DOWN: "feeds",
+} | dict.fromkeys(_IDLE, "capacity")  # fmt: skip
 _DEFAULT: Final = (Method.PROPORTIONAL, "memory_gib_seconds")
 _DEFAULTS: Final = {"support": (Method.EVEN, "")}
 
@@ -38,7 +44,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberBasis:
-    """What a member's weight may be made of."""
+    """What a member's weight may be made of: its use of the month, its size, the tier of its agreement."""
 
     institution_id: UUID
     slug: str
@@ -46,6 +52,9 @@ class MemberBasis:
     server_seconds: int
     memory_gib_seconds: Decimal
     active_users: int
+    storage_gib_seconds: Decimal = Decimal(0)
+    gpu_seconds: int = 0
+    fte: int = 0
 
 
 class PoolRules:
@@ -74,7 +83,7 @@ def weights_of(key: str, rule: Rule, members: Mapping[str, MemberBasis]) -> dict
     match rule.method:
         case Method.EVEN:
             return dict.fromkeys(members, Decimal(1))
-        case Method.PROPORTIONAL | Method.IDLE_WEIGHTED | Method.IDLE_EVEN if rule.basis in BASES:
+        case _ if rule.method in _MEASURED and rule.basis in BASES:
             return {slug: Decimal(getattr(member, rule.basis)) for slug, member in members.items()}
         case Method.FIXED:
             shares = _figures(rule, "percentages")
@@ -102,21 +111,35 @@ def split_over(rule: Rule, weights: Mapping[str, Decimal], amount: Decimal) -> M
     """
     if rule.method not in _IDLE:
         return weights
-    capacity = Fraction(_positive(rule, "capacity"))
+    capacity = Fraction(capacity_of(rule))
     pool = Fraction(amount.copy_abs())
     return {slug: pool * Fraction(weight) / capacity for slug, weight in weights.items()}
 
 
+def capacity_of(rule: Rule) -> Decimal:
+    """Will return how much of its basis an idle rule's pool could have served. Raises PoolParked."""
+    return _positive(rule, "capacity")
+
+
+def feeds_of(rule: Rule) -> dict[str, Decimal]:
+    """Will return which part of a step-down pool, in percent, goes through which other pools. Raises PoolParked."""
+    feeds = _figures(rule, "feeds")
+    if any(percent <= 0 for percent in feeds.values()) or exact_sum(feeds.values()) > 100:
+        raise PoolParked("percentages_not_100", "What goes to other pools is above zero, and together at most 100 %.")
+    return feeds
+
+
 def check_rule(rule: Rule) -> None:
     """Raise PoolParked, with `field`, for a rule that could split nothing whoever the members are."""
-    if rule.method not in {*Method}:
-        raise PoolParked("method_unknown", f"There is no method {rule.method!a}.", field="method")
-    method = Method(rule.method)
+    method = rule.method
+    if method not in {*Method, STEP_DOWN, IDLE_OWN}:
+        raise PoolParked("method_unknown", f"There is no method {method!a}.", field="method")
     if (method in _MEASURED) != bool(rule.basis) or (rule.basis and rule.basis not in BASES):
         wanted = f"one of {', '.join(BASES)}" if method in _MEASURED else "no basis"
         raise PoolParked("basis_unknown", f"The method {method} takes {wanted}.", field="basis")
     needed = _NEEDS.get(method)
-    known = {"floor", "cap", *([needed] if needed else [])}
+    bounds = set() if method in {STEP_DOWN, IDLE_OWN} else {"floor", "cap"}
+    known = bounds | ({needed} if needed else set())
     if unknown := sorted(rule.parameters.keys() - known):
         message = f"The parameter {unknown[0]!a} means nothing here. Known are: {', '.join(sorted(known))}."
         raise PoolParked("parameters_invalid", message, field="parameters")
@@ -128,8 +151,10 @@ def check_rule(rule: Rule) -> None:
             _figures(rule, "tiers")
         case Method.DIRECT:
             _bearer(rule)
-        case Method.IDLE_WEIGHTED | Method.IDLE_EVEN:
-            _positive(rule, "capacity")
+        case _ if method in _IDLE:
+            capacity_of(rule)
+        case _ if method == STEP_DOWN:
+            feeds_of(rule)
 
 
 def _check_percentages(shares: Mapping[str, Decimal]) -> None:

@@ -13,12 +13,11 @@ from uuid import UUID
 
 from django.db.models import Count, F, Sum
 
-from billing import allocation
-from billing.allocation import Conversion, Method, PoolParked
+from billing.allocation import Conversion, PoolParked
 from billing.allocation.methods import converted
 from billing.bills import current_bills
 from billing.computed import ComputedPool
-from billing.facts import MemberFacts
+from billing.facts import MEASURES, MemberFacts
 from billing.fx import RateMissing, rate_on
 from billing.mirrors import mirrors_of
 from billing.models import (
@@ -36,10 +35,8 @@ from billing.pool_rules import (
     MemberBasis,
     PoolRules,
     Rule,
-    bound_of,
-    split_over,
-    weights_of,
 )
+from billing.pool_splits import split_pool
 from billing.provider_totals import PARKED, Difference, differences
 from billing.reversals import is_restated
 from billing.rules import TAX_POOL
@@ -123,6 +120,8 @@ def keep_pool(period: BillingPeriod, computed: ComputedPool) -> Pool:
         method=computed.rule.method,
         basis=computed.rule.basis,
         basis_month=computed.basis_month,
+        own_amount=computed.own,
+        own_weight=computed.own_weight,
         parked_reason=computed.parked_reason,
         parked_message=computed.parked_message,
     )
@@ -187,11 +186,11 @@ class _Source:
     def __init__(self, period: BillingPeriod, bill: BillImport, instead: Mapping[str, Rule]) -> None:
         self.period, self.bill = period, bill
         self.day = rate_day(period, bill)
-        self._rules = PoolRules(period.issuer, self.day, instead)
+        self.rules = PoolRules(period.issuer, self.day, instead)
 
     def rule(self, key: str) -> Rule:
         """How a pool of the bill is split."""
-        return self._rules.of(key)
+        return self.rules.of(key)
 
 
 def _members(
@@ -212,9 +211,7 @@ def _members(
             institution_id=each.institution_id,
             slug=each.slug,
             tier=each.schedule.tier,
-            server_seconds=each.server_seconds,
-            memory_gib_seconds=each.memory_gib_seconds,
-            active_users=each.active_users,
+            **{name: getattr(each, name) for name in MEASURES},
         )
         for each in facts
         if each.billed_period(month)
@@ -228,10 +225,8 @@ def _frozen(closed: BillingPeriod, facts: Sequence[MemberFacts]) -> dict[str, Me
         row.institution.slug: MemberBasis(
             institution_id=row.institution_id,
             slug=row.institution.slug,
-            tier=tiers.get(row.institution_id, ""),
-            server_seconds=row.server_seconds,
-            memory_gib_seconds=row.memory_gib_seconds,
-            active_users=row.active_users,
+            tier=row.tier or tiers.get(row.institution_id, ""),
+            **{name: getattr(row, name) for name in MEASURES},
         )
         for row in rows
     }
@@ -244,25 +239,23 @@ def _computed(
     bill, period, key = source.bill, source.period, cost.pool_key or UNATTRIBUTED_POOL
     basis_month, members = _members(period, bill, facts)
     target = period.issuer.currency
-    fx, weights, split, parked = None, {}, None, None
+    fx, split, parked = None, None, None
     try:
         fx = rate_on(bill.currency, target, on=source.day)
         _check_total(wrong)
-        weights = weights_of(key, rule, members)
-        split = allocation.allocate(
-            Method(rule.method),
+        split = split_pool(
+            key,
+            rule,
             amount=cost.total,
             currency=bill.currency,
-            members=split_over(rule, weights, cost.total),
             conversion=Conversion(fx.rate, target, fx.source) if fx else None,
-            floor=bound_of(rule, "floor"),
-            cap=bound_of(rule, "cap"),
+            members=members,
+            rules=source.rules,
         )
     except (PoolParked, RateMissing) as error:
         parked = error
     converts = fx is not None or bill.currency == target
     currency = target if converts else bill.currency
-    rounded = split.pool if split else _total(cost.total, fx, currency)
     return ComputedPool(
         bill=bill,
         key=key,
@@ -270,13 +263,15 @@ def _computed(
         exact_total=cost.total,
         fx=fx,
         currency=currency,
-        rounded_total=rounded,
+        rounded_total=split.pool if split else _total(cost.total, fx, currency),
         basis_month=basis_month,
         parked_reason=parked.code if parked else "",
         parked_message=parked.message if parked else "",
         shares=split.shares if split else (),
         institutions={slug: member.institution_id for slug, member in members.items()},
-        weights=weights,
+        weights=split.weights if split else {},
+        own=split.own if split else Decimal(0),
+        own_weight=split.own_weight if split else Decimal(0),
     )
 
 

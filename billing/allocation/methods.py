@@ -109,7 +109,7 @@ def tier_weights(tiers: Mapping[str, str], weights: Mapping[str, Decimal]) -> di
     return {member: weights[tier] for member, tier in tiers.items()}
 
 
-def idle_own_line(amount: Decimal, used: Mapping[str, Decimal], *, own: str) -> dict[str, Fraction]:
+def idle_own_line(amount: Decimal, used: Mapping[str, Weight], *, own: str) -> dict[str, Fraction]:
     """Will leave the idle part on the consortium's own line, as weights for PROPORTIONAL. Raises PoolParked."""
     if own in used:
         raise PoolParked("own_line_taken", f"{own!r} is a member's key and cannot be the consortium's own line.")

@@ -19,6 +19,8 @@ BASES: Final[dict[str, Promise]] = {
     "server_hours": gettext_lazy("server-hours"),
     "active_users": gettext_lazy("active users"),
     "storage": gettext_lazy("storage"),
+    "storage_gib_seconds": gettext_lazy("GiB-seconds of storage"),
+    "gpu_seconds": gettext_lazy("GPU-seconds"),
     "fte": gettext_lazy("students (full-time equivalent)"),
 }
 METHODS: Final[dict[str, Promise]] = {
@@ -29,6 +31,8 @@ METHODS: Final[dict[str, Promise]] = {
     "idle_weighted": gettext_lazy("in proportion to use"),
     "idle_even": gettext_lazy("in equal shares"),
     "direct": gettext_lazy("directly"),
+    "step_down": gettext_lazy("by steps, in part through other pools"),
+    "idle_own": gettext_lazy("in proportion to use, the consortium bearing what nobody used"),
 }
 _SHOWN_DECIMALS: Final = 6
 

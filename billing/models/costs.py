@@ -61,6 +61,10 @@ class PeriodBasis(Row):
     memory_gib_seconds = AmountField()
     active_users = models.PositiveIntegerField()
     gap_seconds = models.PositiveBigIntegerField(default=0)
+    storage_gib_seconds = AmountField(default=Decimal(0))
+    gpu_seconds = models.PositiveBigIntegerField(default=0)
+    fte = models.PositiveIntegerField(default=0)
+    tier = models.CharField("tier of its agreement", max_length=20, blank=True, default="")
 
     class Meta:
         verbose_name_plural = "period bases"
@@ -204,7 +208,10 @@ class AllocationPolicy(Row, Dated):
 
 
 class Pool(Row):
-    """A cost that members share: exact, converted once, rounded once, split. Append-only."""
+    """A cost that members share: exact, converted once, rounded once, split. Append-only.
+
+    Unless it is parked, its shares and `own_amount` sum to `rounded_total`; PostgreSQL refuses anything else.
+    """
 
     period = models.ForeignKey(BillingPeriod, models.PROTECT, related_name="pools")
     bill = models.ForeignKey(BillImport, models.PROTECT, related_name="pools")
@@ -215,6 +222,8 @@ class Pool(Row):
     fx_rate = models.ForeignKey(FxRate, models.PROTECT, null=True)
     currency = CurrencyField()
     rounded_total = AmountField()
+    own_amount = AmountField("what the consortium bears itself, nobody having used it", default=Decimal(0))
+    own_weight = AmountField("what nobody used, in units of the basis", default=Decimal(0))
     method = models.CharField(max_length=20)
     basis = models.CharField(max_length=30, blank=True)
     basis_month = models.CharField(max_length=7)

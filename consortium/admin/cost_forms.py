@@ -169,6 +169,7 @@ class PolicyForm(forms.Form):
     parameters = JsonField(
         required=False,
         help_text='{"percentages": {"ubc": "60", "mcgill": "40"}}, {"tiers": {"small": "1"}}, {"capacity": "1000"}, '
+        '{"feeds": {"support": "20"}} (in percent, the rest by the basis), '
         '{"member": "ubc"}, {"floor": "50.00", "cap": "600.00"}',
     )
     month = MonthField(max_length=7, label="From", help_text="The first month it holds in, YYYY-MM.")

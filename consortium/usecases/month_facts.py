@@ -4,30 +4,24 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from billing.facts import MemberFacts
+from billing.facts import MEASURES, MemberFacts
 from consortium.kernel import jobs
 from consortium.kernel.periods import Month
 from members.entitlements import Entitlements, entitlements_between
-from members.models import Issuer
+from members.models import Issuer, Membership
 from provisioning.queries import month_use
 
 
 def member_facts(issuer: Issuer, month: Month) -> list[MemberFacts]:
-    """Each member's agreement and use of the month, in the zone of its agreement. Needs a consortium scope."""
+    """Each member's agreement, size and use of the month, in the zone of its agreement. Needs a consortium scope."""
     use = month_use(month=month)
+    fte = dict(Membership.objects.values_list("institution_id", "fte"))
     facts = []
     for agreed in _in_the_month(issuer, month):
         used = use.get(agreed.institution_id)
-        values: Mapping[str, Any] = (
-            {
-                "server_seconds": used.server_seconds,
-                "memory_gib_seconds": used.memory_gib_seconds,
-                "active_users": used.active_users,
-                "gap_seconds": used.gap_seconds,
-            }
-            if used
-            else {}
-        )
+        values: Mapping[str, Any] = {
+            name: getattr(used, name) for name in (*MEASURES, "gap_seconds") if hasattr(used, name)
+        }
         facts.append(
             MemberFacts(
                 institution_id=agreed.institution_id,
@@ -38,6 +32,7 @@ def member_facts(issuer: Issuer, month: Month) -> list[MemberFacts]:
                 schedule=agreed.schedule,
                 starts_on=agreed.starts_on,
                 ends_on=agreed.ends_on,
+                fte=fte.get(agreed.institution_id, 0),
                 **values,
             )
         )
