@@ -9,7 +9,7 @@ from billing.focus import BillError
 from billing.models import BillImport, CostRow
 from billing.pool_rules import UNATTRIBUTED_POOL
 from consortium.kernel.fields import AmountField
-from consortium.kernel.money import EXACT, plain
+from consortium.kernel.money import EXACT, exact_sum, plain
 
 PREPAID = "prepaid"
 
@@ -34,20 +34,41 @@ def parts_of(bill: BillImport) -> dict[str, Decimal]:
 
 
 def report_of(bill: BillImport) -> dict[str, Any]:
-    """Return what `import_bill --json` prints of a bill that is in; amounts as exact decimal text."""
+    """Return what `import_bill --json` prints of a bill that is in; amounts as exact decimal text.
+
+    Of a file of several months the figures are those of all of them together, `bills` has each by itself.
+    """
+    bills = [bill, *bill.siblings]
+    by_pool: dict[str, Decimal] = {}
+    for each in bills:
+        for name, amount in parts_of(each).items():
+            by_pool[name] = EXACT.add(by_pool.get(name, Decimal(0)), amount)
+    rows = sum(each.rows for each in bills)
     return {
-        "rows": bill.rows,
-        "accepted": bill.rows,
-        "billed_total": plain(bill.billed_total),
+        "rows": rows,
+        "accepted": rows,
+        "billed_total": plain(exact_sum(each.billed_total for each in bills)),
         "currency": bill.currency,
-        "periods": [bill.month],
-        "by_pool": {name: plain(amount) for name, amount in parts_of(bill).items()},
+        "periods": [each.month for each in bills],
+        "by_pool": {name: plain(amount) for name, amount in by_pool.items()},
         "version": bill.version,
-        "already_imported": bill.already_imported,
+        "already_imported": all(each.already_imported for each in bills),
         "errors": [],
         "account": bill.cloud_account.slug,
         "charged_in": bill.charged_month,
         "unknown_columns": list(bill.unknown_columns),
+        "bills": [_told(each) for each in bills],
+    }
+
+
+def _told(bill: BillImport) -> dict[str, Any]:
+    return {
+        "period": bill.month,
+        "version": bill.version,
+        "rows": bill.rows,
+        "billed_total": plain(bill.billed_total),
+        "charged_in": bill.charged_month,
+        "already_imported": bill.already_imported,
     }
 
 

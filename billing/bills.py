@@ -1,12 +1,15 @@
 """Cloud bills in: read as a stream, each row placed, all of it kept or nothing.
 
 A bill has no row key, so a whole (account, month) is one version, known by the SHA-256 of its content: the same content
-again is the first import, other content the next version. A month that is closing or closed takes nothing more; what
-is restated after its month was closed becomes an adjustment in the month that is open (billing.reversals).
+again is the first import, other content the next version. A file of several months is split by them. A month that is
+closing or closed takes nothing more; what is restated after its month was closed becomes an adjustment in the month
+that is open (billing.reversals).
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -31,12 +34,14 @@ from consortium.kernel import audit
 from consortium.kernel.audit import System
 from consortium.kernel.crash import crash_point
 from consortium.kernel.errors import Invalid
+from consortium.kernel.money import EXACT
 from consortium.kernel.periods import Month
 from members.models import Issuer, User
 from members.permissions import Permission, check_staff
 
 Progress = Callable[[int], None]
 _REPORT_EVERY: Final = 5_000
+MAX_MONTHS: Final = 36  # in one file
 
 
 class BillMonthUnclear(Invalid):
@@ -65,12 +70,14 @@ def import_bill(
 ) -> BillImport:
     """Import a FOCUS bill (CSV, gzipped or not, or Parquet) in one transaction, to be charged in `charged_month`.
 
-    `charged_month` is YYYY-MM; without one, it is the bill's own month or, where that is no longer open, the first open
-    month after it. `account` names the account that the bill must be of. `slugs` maps the names that rows may carry, of
-    institutions and of hubs, to institutions. `progress` is told the number of rows read. Content that was imported
-    before returns that import and changes nothing; the answer's `already_imported` says so. A version that a closed
-    month charged is taken back in the same month. Needs a consortium scope. Raises Forbidden, BillRefused (with the
-    lines at fault), CloudAccountUnknown, PeriodClosed, BillMonthUnclear.
+    A file that holds several months becomes a bill of each, versioned by itself; the earliest is returned, its
+    `siblings` are the others. `charged_month` is YYYY-MM and holds for all of them; without one, each is charged in its
+    own month or, where that is no longer open, the first open month after it. `account` names the account that the bill
+    must be of. `slugs` maps the names that rows may carry, of institutions and of hubs, to institutions. `progress` is
+    told the number of rows read. Content that was imported before returns that import and changes nothing; the answer's
+    `already_imported` says so. A version that a closed month charged is taken back in the same month. Needs a
+    consortium scope. Raises Forbidden, BillRefused (with the lines at fault), CloudAccountUnknown, PeriodClosed,
+    BillMonthUnclear.
     """
     check_staff(by, Permission.IMPORT_BILLS)
     if charged_month:
@@ -87,36 +94,84 @@ def import_bill(
             raise BillChanged(_("The bill %(name)s holds no rows.") % {"name": bill.name})
         with transaction.atomic():
             of = account_for(issuer, first, name=account, file_name=bill.name, create=create_account, by=by, at=at)
-            month = _month(first)
             CloudAccount.objects.select_for_update().get(pk=of.pk)  # one import of an account at a time
-            if existing := _same_content(of, month, digest):
+            if existing := _same_content(of, _month(first), digest):
                 existing.already_imported, existing.unknown_columns = True, bill.unknown_columns
                 return existing
-            charged_month = charged_month or str(_first_open(issuer, month))
-            version, wrong = _next_version(of, issuer, month, charged_month)
-            staging.stage(_rows(chain([first], records), Placer(issuer, slugs), bill, month, progress))
+            arrival = _Arrival(of, bill, charged_month, by=by, at=at)
+            arrival.look_at(_month(first))  # a month that takes nothing is told before a million rows are read
+            staging.stage(_rows(chain([first], records), Placer(issuer, slugs), bill, arrival.parts, progress))
             bill.require_clean()
             if bill.sha256 != digest:
                 raise BillChanged(_("%(name)s changed while it was read. Import it again.") % {"name": bill.name})
-            if wrong is not None:
-                reversals.take_back(wrong, charged_month=charged_month, by=by, at=at)
-            saved = BillImport.objects.create(
-                cloud_account=of,
-                month=str(month),
-                charged_month=charged_month,
-                version=version,
-                file_name=bill.name,
-                content_sha256=digest,
-                rows=bill.rows,
-                billed_total=bill.total,
-                currency=bill.currency,
-                imported_at=at,
-            )
-            staging.keep(saved)
-            _record(saved, by=by, at=at)
-            crash_point("bill.before_commit")
-            saved.unknown_columns = bill.unknown_columns
-            return saved
+            return arrival.keep(digest)
+
+
+@dataclass(slots=True)
+class _Part:
+    """What a file holds of one month."""
+
+    rows: int = 0
+    total: Decimal = Decimal(0)
+
+
+class _Arrival:
+    """A file on its way to one bill for each month that it holds; everything within the import's transaction."""
+
+    def __init__(self, of: CloudAccount, bill: Bill, charged_month: str, *, by: User | System, at: datetime) -> None:
+        self.of, self.bill, self.charged_month, self.by, self.at = of, bill, charged_month, by, at
+        self.parts: dict[Month, _Part] = {}
+
+    def look_at(self, month: Month) -> tuple[str, int, BillImport | None]:
+        """Return the month that would charge a bill of that month, its version, and the version it takes back.
+
+        Raises PeriodClosed, BillMonthUnclear.
+        """
+        charged = self.charged_month or str(_first_open(self.of.issuer, month))
+        return charged, *_next_version(self.of, self.of.issuer, month, charged)
+
+    def keep(self, digest: str) -> BillImport:
+        """Keep every month that is staged; returns the earliest, the others as its siblings."""
+        only = len(self.parts) == 1
+        bills = [self._keep(month, digest if only else "") for month in sorted(self.parts)]
+        staging.discard()
+        crash_point("bill.before_commit")
+        bills[0].siblings = tuple(bills[1:])
+        for each in bills:
+            each.unknown_columns = self.bill.unknown_columns
+        return bills[0]
+
+    def _keep(self, month: Month, digest: str) -> BillImport:
+        """Keep the rows of one month as its next version, unless the newest one is known to hold the same rows.
+
+        A file of one month is known by its own digest, a month of a larger file by that of its rows.
+        """
+        newest = _newest(self.of, month)
+        kept = staging.digest_of_kept(newest) if newest is not None else ""
+        if not digest or (newest is not None and newest.content_sha256 == kept):
+            said = staging.digest_of(str(month))
+            if newest is not None and said == kept:
+                newest.already_imported = True
+                return newest
+            digest = digest or said
+        charged, version, wrong = self.look_at(month)
+        if wrong is not None:
+            reversals.take_back(wrong, charged_month=charged, by=self.by, at=self.at)
+        saved = BillImport.objects.create(
+            cloud_account=self.of,
+            month=str(month),
+            charged_month=charged,
+            version=version,
+            file_name=self.bill.name,
+            content_sha256=digest,
+            rows=self.parts[month].rows,
+            billed_total=self.parts[month].total,
+            currency=self.bill.currency,
+            imported_at=self.at,
+        )
+        staging.keep(saved)
+        _record(saved, by=self.by, at=self.at)
+        return saved
 
 
 def current_bills(period: BillingPeriod) -> QuerySet[BillImport]:
@@ -175,9 +230,13 @@ def _month(record: CostRecord) -> Month:
 
 def _same_content(account: CloudAccount, month: Month, digest: str) -> BillImport | None:
     """Return the newest version if it has that content; what a provider returns to after a correction is new again."""
-    versions = BillImport.objects.filter(cloud_account=account, month=str(month)).exclude(kind="reversal")
-    newest = versions.select_related("cloud_account").order_by("-version").first()
+    newest = _newest(account, month)
     return newest if newest is not None and newest.content_sha256 == digest else None
+
+
+def _newest(account: CloudAccount, month: Month) -> BillImport | None:
+    versions = BillImport.objects.filter(cloud_account=account, month=str(month)).exclude(kind="reversal")
+    return versions.select_related("cloud_account").order_by("-version").first()
 
 
 def _first_open(issuer: Issuer, month: Month) -> Month:
@@ -209,20 +268,21 @@ def _next_version(
 
 
 def _rows(
-    records: Iterator[CostRecord], placer: Placer, bill: Bill, month: Month, progress: Progress | None
+    records: Iterator[CostRecord], placer: Placer, bill: Bill, parts: dict[Month, _Part], progress: Progress | None
 ) -> Iterator[staging.StagedRow]:
-    """Give out the rows as the staging table takes them; what is wrong with a row is noted in the bill."""
+    """Give out the rows as the staging table takes them, counted by month; what is wrong is noted in the bill."""
     seen: BillPeriod | None = None
+    part, name = _Part(), ""
     for number, record in enumerate(records, start=1):
         if (period := (record.billing_period_start, record.billing_period_end)) != seen:
-            seen = period
-            if _month(record) != month:
-                seen = None
-                message = f"The row is of {_month(record)}, the bill began with {month}. Split the file by month."
-                bill.refuse(record.line, "BillingPeriodStart", message)
-                continue
+            seen, month = period, _month(record)
+            part, name = parts.setdefault(month, _Part()), str(month)
+            if len(parts) > MAX_MONTHS:
+                bill.refuse(record.line, "BillingPeriodStart", f"One file holds at most {MAX_MONTHS} months. Split it.")
+        part.rows += 1
+        part.total = EXACT.add(part.total, record.billed_cost)
         try:
-            yield staging.staged(record, placer.place(record))
+            yield staging.staged(name, record, placer.place(record))
         except staging.TagUnreadable:
             bill.refuse(record.line, "Tags", "A tag holds a character that is no text.")
         if progress is not None and number % _REPORT_EVERY == 0:

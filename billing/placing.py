@@ -88,6 +88,7 @@ def place_again(bill: BillImport, slugs: Mapping[str, UUID], *, by: User | Syste
         imported_at=at,
     )
     staging.keep(again)
+    staging.discard()
     after: dict[str, Fact] = {"version": version, "of_version": bill.version}
     audit.record("billing.bill_placed_again", again, by=by, at=at, institution_id=None, after=after)
     return again
@@ -96,7 +97,7 @@ def place_again(bill: BillImport, slugs: Mapping[str, UUID], *, by: User | Syste
 def _again(bill: BillImport, placer: Placer) -> Iterator[tuple[Any, ...]]:
     """The bill's rows as the staging table takes them; read before COPY begins, which holds the connection."""
     rows = list(CostRow.objects.filter(bill=bill).order_by("line"))
-    return (staging.staged_again(row, placer.place(row)) for row in rows)
+    return (staging.staged_again(bill.month, row, placer.place(row)) for row in rows)
 
 
 def _is_there(row: CostRow, placed: Placed) -> bool:

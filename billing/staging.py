@@ -26,6 +26,12 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _AMOUNTS: Final = frozenset({"billed_cost", "effective_cost", "prepaid"})
 _NAMES: Final = ", ".join(_COLUMNS)
+# What a row says by itself, whichever file it came in and wherever it goes.
+_SAID: Final = ", ".join(
+    name
+    for name in _COLUMNS
+    if name not in {"line", "prepaid", "destination", "institution_id", "hub_slug", "pool_key", "because"}
+)
 type StagedRow = tuple[Any, ...]
 _BATCH: Final = 2_000
 _REMEMBERED: Final = 20_000  # for each column
@@ -45,10 +51,10 @@ def new_key() -> UUID:
         return cursor.fetchone()[0]  # type: ignore[no-any-return]  # psycopg reads uuid as UUID
 
 
-def staged(record: CostRecord, placed: Placed) -> StagedRow:
-    """Will return the row as the staging table takes it. Raises TagUnreadable."""
+def staged(month: str, record: CostRecord, placed: Placed) -> StagedRow:
+    """Will return the row of a month as the staging table takes it. Raises TagUnreadable."""
     return (
-        record.line, record.billed_cost, record.effective_cost, Decimal(0),
+        month, record.line, record.billed_cost, record.effective_cost, Decimal(0),
         record.extras.get(COMMITMENT, "")[:_MAX_COMMITMENT_CHARS], record.currency, record.charge_category,
         record.charge_period_start, record.charge_period_end, record.service_name, record.sub_account_id,
         record.resource_id, _tags(record), placed.destination, placed.institution_id, placed.hub_slug,
@@ -56,11 +62,12 @@ def staged(record: CostRecord, placed: Placed) -> StagedRow:
     )  # fmt: skip
 
 
-def staged_again(row: CostRow, placed: Placed) -> StagedRow:
+def staged_again(month: str, row: CostRow, placed: Placed) -> StagedRow:
     """Will return a row that is kept as the staging table takes it, for another place."""
     return (
-        row.line, row.billed_cost, row.effective_cost, Decimal(0), row.commitment_id, row.currency, row.charge_category,
-        row.charge_period_start, row.charge_period_end, row.service_name, row.sub_account_id, row.resource_id,
+        month, row.line, row.billed_cost, row.effective_cost, Decimal(0), row.commitment_id, row.currency,
+        row.charge_category, row.charge_period_start, row.charge_period_end, row.service_name, row.sub_account_id,
+        row.resource_id,
         json.dumps(row.tags, ensure_ascii=False), placed.destination, placed.institution_id, placed.hub_slug,
         placed.pool_key, placed.because,
     )  # fmt: skip
@@ -69,10 +76,10 @@ def staged_again(row: CostRow, placed: Placed) -> StagedRow:
 def stage(rows: Iterator[StagedRow]) -> None:
     """Will copy the rows into a table that ends with the transaction."""
     with connection.cursor() as cursor:
-        columns = f"SELECT {_NAMES} FROM billing_costrow"  # noqa: S608 - names are our own
+        columns = f"SELECT ''::text AS month, {_NAMES} FROM billing_costrow"  # noqa: S608 - names are our own
         cursor.execute(f"CREATE TEMPORARY TABLE bill_stage ON COMMIT DROP AS {columns} WITH NO DATA")
         write = _Writer().line
-        with cursor.copy(f"COPY bill_stage ({_NAMES}) FROM STDIN") as copy:
+        with cursor.copy(f"COPY bill_stage (month, {_NAMES}) FROM STDIN") as copy:
             for batch in batched(rows, _BATCH):
                 copy.write("".join(map(write, batch)))
 
@@ -84,7 +91,8 @@ class _Writer:
     """
 
     def __init__(self) -> None:
-        self._seen: list[dict[Any, str] | None] = [None if name in _AMOUNTS else {} for name in _COLUMNS]
+        names = ("month", *_COLUMNS)
+        self._seen: list[dict[Any, str] | None] = [None if name in _AMOUNTS else {} for name in names]
 
     def line(self, row: StagedRow) -> str:
         """Will return the row as a line of COPY."""
@@ -122,19 +130,41 @@ def discard() -> None:
         cursor.execute("DROP TABLE bill_stage")
 
 
+def digest_of(month: str) -> str:
+    """Will return the SHA-256 of what the copied rows of a month say, line numbers and places left out."""
+    return _digest("bill_stage WHERE month = %s", month)
+
+
+def digest_of_kept(bill: BillImport) -> str:
+    """Return the same of a bill that is kept."""
+    return _digest("billing_costrow WHERE bill_id = %s", bill.pk)
+
+
+def _digest(rows: str, key: UUID | str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT encode(sha256(coalesce(string_agg(sha256(convert_to(row_::text, 'UTF8')), ''::bytea "  # noqa: S608 - names are our own
+            f"ORDER BY line), ''::bytea)), 'hex') FROM (SELECT line, ROW({_SAID}) AS row_ FROM {rows}) said",
+            [key],
+        )
+        return cursor.fetchone()[0]  # type: ignore[no-any-return]  # text
+
+
 def keep(bill: BillImport) -> None:
-    """Will move the copied rows to where they stay, commitments set apart."""
+    """Will move the copied rows of the bill's month to where they stay, commitments set apart."""
     keys = _commitments(bill)
     with connection.cursor() as cursor:
         if keys:
             cursor.execute(
-                "UPDATE bill_stage SET prepaid = billed_cost - effective_cost WHERE commitment_id = ANY(%s)", [keys]
+                "UPDATE bill_stage SET prepaid = billed_cost - effective_cost "
+                "WHERE month = %s AND commitment_id = ANY(%s)",
+                [bill.month, keys],
             )
         cursor.execute(
-            f"INSERT INTO billing_costrow (bill_id, {_NAMES}) SELECT %s, {_NAMES} FROM bill_stage ORDER BY line",  # noqa: S608 - names are our own
-            [bill.pk],
+            f"INSERT INTO billing_costrow (bill_id, {_NAMES}) "  # noqa: S608 - names are our own
+            f"SELECT %s, {_NAMES} FROM bill_stage WHERE month = %s ORDER BY line",
+            [bill.pk, bill.month],
         )
-    discard()
 
 
 def reverse(bill: BillImport, original: BillImport) -> None:
@@ -158,8 +188,9 @@ def _commitments(bill: BillImport) -> list[str]:
     account: CloudAccount = bill.cloud_account
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT DISTINCT commitment_id FROM bill_stage WHERE commitment_id <> '' "
-            "AND charge_category = 'Purchase' AND billed_cost > effective_cost ORDER BY 1"
+            "SELECT DISTINCT commitment_id FROM bill_stage WHERE month = %s AND commitment_id <> '' "
+            "AND charge_category = 'Purchase' AND billed_cost > effective_cost ORDER BY 1",
+            [bill.month],
         )
         paid = [row[0] for row in cursor.fetchall()]
     Commitment.objects.bulk_create(

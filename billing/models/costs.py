@@ -104,6 +104,7 @@ class BillImport(Row):
     imported_at = models.DateTimeField()
     # Not columns: set on the answer to an import.
     already_imported = False
+    siblings: tuple["BillImport", ...] = ()
     unknown_columns: tuple[str, ...] = ()
 
     class Meta:

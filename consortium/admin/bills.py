@@ -186,7 +186,11 @@ def _brought(request: HttpRequest, form: UploadForm) -> tuple[BillImport, list[T
             create_account=data["create_account"],
             is_rehearsal=data["rehearse"],
         )
-        facts: list[tuple[object, ...]] = [*preview_bill(bill), ("Charged in", bill.charged_month)]
+        facts: list[tuple[object, ...]] = [
+            fact
+            for each in (bill, *bill.siblings)
+            for fact in (*preview_bill(each), ("Charged in", each.charged_month))
+        ]
         transaction.set_rollback(data["rehearse"])
     return bill, [Table(caption="What would happen", headings=("What", "How much"), rows=facts)]
 

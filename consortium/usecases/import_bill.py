@@ -55,9 +55,11 @@ def import_bill(
         create_account=create_account,
         progress=progress,
     )
-    if not is_rehearsal and not bill.already_imported:
-        store_file(path, kind=SOURCE, name=bill.file_name[:200], media_type=_media_type(path), subject=bill, at=at)
-        watch_budgets(month=Month.parse(bill.charged_month), at=at)
+    arrived = [each for each in (bill, *bill.siblings) if not each.already_imported and not is_rehearsal]
+    for each in arrived:
+        store_file(path, kind=SOURCE, name=each.file_name[:200], media_type=_media_type(path), subject=each, at=at)
+    for month in sorted({each.charged_month for each in arrived}):
+        watch_budgets(month=Month.parse(month), at=at)
     return bill
 
 

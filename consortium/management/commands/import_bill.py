@@ -34,6 +34,12 @@ class IssuerUnclear(Invalid):
     code = "issuer_unclear"
 
 
+class MonthsUnclear(Invalid):
+    """It is not said which month's invoice has the total."""
+
+    code = "months_unclear"
+
+
 class Command(BaseCommand):
     """Reads a FOCUS bill, places its rows and keeps them; or rehearses that."""
 
@@ -107,7 +113,7 @@ class Command(BaseCommand):
             if total is not None:
                 _state(bill, total, options["invoice"])
             report = report_of(bill)
-            differing = differences([bill])
+            differing = differences([bill, *bill.siblings])
             transaction.set_rollback(is_rehearsal)
         for difference in differing.values():
             report["errors"].append(BillError(0, "BilledCost", difference.message).as_dict())
@@ -115,7 +121,9 @@ class Command(BaseCommand):
 
 
 def _state(bill: BillImport, total: Decimal, reference: str) -> None:
-    """Record what the provider's invoice comes to."""
+    """Record what the provider's invoice comes to. Raises MonthsUnclear for a file of several months."""
+    if bill.siblings:
+        raise MonthsUnclear("The file holds several months: state what each invoice comes to in the staff site.")
     record_provider_total(
         account=bill.cloud_account,
         month=Month.parse(bill.month),
@@ -151,10 +159,12 @@ def _print_words(command: BaseCommand, report: dict[str, Any], *, is_rehearsal: 
         command.stdout.write("Nothing was imported.")
         return
     what = "was imported before" if report["already_imported"] else "would be imported" if is_rehearsal else "is in"
-    command.stdout.write(
-        f"{report['account']} {report['periods'][0]} version {report['version']} {what}: {report['rows']} rows, "
-        f"{report['billed_total']} {report['currency']}, charged in {report['charged_in']}."
-    )
+    for bill in report["bills"]:
+        known = "was imported before" if bill["already_imported"] else what
+        command.stdout.write(
+            f"{report['account']} {bill['period']} version {bill['version']} {known}: {bill['rows']} rows, "
+            f"{bill['billed_total']} {report['currency']}, charged in {bill['charged_in']}."
+        )
     for name, amount in report["by_pool"].items():
         command.stdout.write(f"  {name:<32}{amount:>24} {report['currency']}")
     if report["unknown_columns"]:

@@ -54,8 +54,10 @@ BROKEN: dict[str, tuple[bytes, int, str]] = {
     "another currency": (second(BillingCurrency="EUR"), 3, "BillingCurrency"),
     "no currency": (second(BillingCurrency="XXQ"), 3, "BillingCurrency"),
     "a second account": (second(BillingAccountId="7"), 3, "BillingAccountId"),
-    "another month": (second(BillingPeriodStart="2026-08-01T00:00:00Z", BillingPeriodEnd="2026-09-01T00:00:00Z"), 3,
-                      "BillingPeriodStart"),
+    "a month after the one that charges it": (
+        second(BillingPeriodStart="2026-10-01T00:00:00Z", BillingPeriodEnd="2026-09-01T00:00:00Z"), 3,
+        "BillingPeriodEnd",
+    ),
     "a day that is none": (second(ChargePeriodStart="2026-09-31T00:00:00Z"), 3, "ChargePeriodStart"),
     "a period that ends first": (second(ChargePeriodStart="2026-11-04T00:00:00Z"), 3, "ChargePeriodEnd"),
     "a category of no standard": (second(ChargeCategory="Fee"), 3, "ChargeCategory"),
@@ -107,11 +109,12 @@ def test_every_fault_of_a_bill_is_named_at_once(
     cast: Cast, period: BillingPeriod, at: datetime, tmp_path: Path
 ) -> None:
     path = tmp_path / "bill.csv"
-    path.write_bytes(bill_bytes(ROW, ROW | {"BilledCost": "x", "Tags": "["}, {}, ROW | {"EffectiveCost": ""}))
+    wrong = ({"BilledCost": "x", "Tags": "["}, {"BilledCost": "?"}, {"EffectiveCost": ""})
+    path.write_bytes(bill_bytes(ROW, *(ROW | cells for cells in wrong)))
     with consortium_scope(Scope.JOB), pytest.raises(BillRefused) as refusal:
         take_in(path, cast, at)
     assert [(error.line, error.column) for error in refusal.value.errors] == [
-        (3, "BilledCost"), (3, "Tags"), (4, "BillingPeriodStart"), (5, "EffectiveCost"),
+        (3, "BilledCost"), (3, "Tags"), (4, "BilledCost"), (5, "EffectiveCost"),
     ]  # fmt: skip
     assert refusal.value.rows == 4
 

@@ -70,6 +70,16 @@ def test_a_bill_goes_in_and_says_where_its_money_goes(story: Cast, command: Comm
         "account": "demo-cloud",
         "charged_in": MONTH,
         "unknown_columns": ["x_Note"],
+        "bills": [
+            {
+                "period": MONTH,
+                "version": 1,
+                "rows": 6,
+                "billed_total": "472.50500000000",
+                "charged_in": MONTH,
+                "already_imported": False,
+            },
+        ],
     }
     with consortium_scope(Scope.JOB):
         kept = Document.objects.get(subject_id=str(BillImport.objects.get().pk))
