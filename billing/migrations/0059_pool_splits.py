@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("billing", "0056_credit_guards"),
+        ("billing", "0058_processor_guards"),
     ]
 
     operations = [

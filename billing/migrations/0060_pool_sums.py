@@ -29,7 +29,7 @@ CREATE CONSTRAINT TRIGGER billing_share_sums AFTER INSERT ON billing_share
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0057_pool_splits")]
+    dependencies = [("billing", "0059_pool_splits")]
 
     operations = [
         migrations.RunSQL(
