@@ -1,4 +1,4 @@
-"""A pool is what its members bear and what the consortium bears: PostgreSQL refuses one that loses or makes a cent."""
+"""A pool is what its members bear and what the consortium bears: PostgreSQL refuses one that loses or makes a cent (0062_pool_sums)."""
 
 from django.db import migrations
 
@@ -29,7 +29,7 @@ CREATE CONSTRAINT TRIGGER billing_share_sums AFTER INSERT ON billing_share
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0059_pool_splits")]
+    dependencies = [("billing", "0061_pool_splits")]
 
     operations = [
         migrations.RunSQL(
