@@ -134,6 +134,14 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def one_thread_is_enough() -> Iterator[None]:
+    """Playwright keeps an event loop in the thread of the test, which Django would refuse; nothing runs in it here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        yield
+
+
 def totp(secret: str) -> str:
     """The six digits of now (RFC 6238), as an authenticator app shows them."""
     key = base64.b32decode(secret + "=" * (-len(secret) % 8))

@@ -3,8 +3,10 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Protocol
 
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
 
 from tests.functional.conftest import ROOT, Visitor
 
@@ -44,7 +46,14 @@ def address(visitor: Visitor, page: str) -> str:
     return str(found[0]).removeprefix("/en/")
 
 
-def check(visitor: Visitor, name: str) -> None:
+class Looked(Protocol):
+    """A window whose problems are noted."""
+
+    page: Page
+    problems: list[str]
+
+
+def check(visitor: Looked, name: str) -> None:
     """Axe finds nothing; nothing was reported to the console; a picture is kept where one is wanted."""
     found = Axe().run(visitor.page)
     assert found.violations_count == 0, f"{name}\n{found.generate_report()}"

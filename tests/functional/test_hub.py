@@ -5,72 +5,34 @@ the two clocks that people would wait for, the silence of a stalled job and the 
 settings.
 """
 
-import os
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from allauth.account.models import EmailAddress
-from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
-from django.conf import settings
 from playwright.sync_api import Browser, Page, expect
 
-from consortium.embedded.guardian import new_run_id
-from consortium.embedded.ports import free_port
-from consortium.embedded.supervisor import Supervisor
 from consortium.kernel.clock import now
 from consortium.kernel.periods import local_date
 from consortium.kernel.tenancy import Scope, consortium_scope
-from consortium.management.demo.processes import all_processes
 from consortium.models import AuditEvent, Job, OutgoingMail
 from members.agreements import countersign_agreement, sign_agreement
-from members.models import Membership, Seat, User
+from members.models import Membership, Seat
 from members.onboarding import approve_application
 from provisioning.catalogue import load_catalogue
 from provisioning.gateways.base import HubTarget
 from provisioning.gateways.local.driver import LocalDriver
 from provisioning.models import Hub
-from tests.cast import PASSWORD, Cast, make_cast
-from tests.functional.conftest import totp
-from tests.functional.looking import check
+from tests.cast import Cast, make_cast
+from tests.functional.standing import Standing, Window, may_sign_in, press, stand, window
 from tests.unit.members import story
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.usefixtures("one_thread_is_enough")]
 
 NEEDED = {"web", "hubs", "worker", "sweeper", "meter"}
 SILENCE, INTERVAL = 5, 1
 TARGET = HubTarget(slug="cedar-statistics-2026", generation=1)
 HUB = f"i/cedar/hubs/{TARGET.slug}/"
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 320, "height": 640}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread_is_enough() -> Iterator[None]:
-    """Playwright keeps an event loop in the thread of the test, which Django would refuse; nothing runs in it here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        yield
-
-
-@dataclass
-class Standing:
-    """A portal that runs, as processes of its own, and who may sign in to it."""
-
-    url: str
-    home: Path
-    processes: Supervisor
-    cast: Cast
-    staff_secret: str
-
-    def pause(self, name: str, number: signal.Signals) -> None:
-        """Stop a process where it is, or let it go on."""
-        pid = self.processes.pid(name)
-        assert pid is not None
-        os.kill(pid, number)
 
 
 @pytest.fixture
@@ -89,99 +51,30 @@ def cast(committed_db: str) -> Cast:
         sign_agreement(agreement, **words, by=cast.owner, at=at)  # type: ignore[arg-type] # a mixed dictionary
         countersign_agreement(agreement, name="Sam Staff", title="Director", by=cast.staff, at=at)
         load_catalogue(at)
-    for user in (cast.technical, cast.staff):
-        user.set_password(PASSWORD)
-        user.save(update_fields=["password"])
-        EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    may_sign_in(cast.technical, second_factor=False)
     return cast
 
 
 @pytest.fixture
-def standing(cast: Cast, committed_db: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
-    """The processes of the portal; none is left when the test ends."""
-    home, port = tmp_path_factory.mktemp("standing"), free_port()
-    secret = generate_totp_secret()
-    TOTP.activate(cast.staff, secret)
-    url = f"http://127.0.0.1:{port}"
-    environment = os.environ | {
-        "DATABASE_URL": urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{committed_db}")),
-        "PORTAL_HOME": str(home),
-        "PUBLIC_URL": url,
-        "HUB_PYTHON": str(settings.HUB_PYTHON),
-        "SAMPLE_INTERVAL_SECONDS": str(INTERVAL),
-        "STALLED_AFTER_SECONDS": str(SILENCE),
-    }
-    wanted = [each for each in all_processes(home, port) if each.name in NEEDED]
-    children = [replace(each, env=environment) for each in wanted]
-    # What the kernel does to a worker that takes too much memory: no farewell.
-    children = [replace(each, stop_signal=signal.SIGKILL) if each.name == "worker" else each for each in children]
-    with Supervisor(children, run_id=new_run_id(), log_dir=home / "logs") as processes:
-        processes.wait_ready("web")
-        yield Standing(url, home, processes, cast, secret)
-
-
-@dataclass
-class Window:
-    """A page, and what went wrong on it."""
-
-    page: Page
-    url: str
-    problems: list[str] = field(default_factory=list)
-
-    def open(self, path: str, language: str = "en") -> Page:
-        """Go to a path of the portal, which must answer well."""
-        response = self.page.goto(f"{self.url}/{language}/{path}")
-        assert response is not None
-        assert response.status == 200, path
-        return self.page
-
-    def look(self, name: str, *paths: str) -> None:
-        """Axe, the console and a phone's width: this page, then `paths` in French."""
-        for each in ("", *paths):
-            if each:
-                self.open(each, "fr")
-            check(self, f"hub {name}{'-fr' if each else ''}")  # type: ignore[arg-type] # has what it uses
-            self.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
-            assert self.page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], name
-            self.page.set_viewport_size(WIDE)  # type: ignore[arg-type]
-
-    def sign_in(self, user: User, secret: str = "") -> None:
-        """Sign in on the page, with the second factor where one is asked for."""
-        page = self.open("accounts/login/")
-        page.locator("input[name=login]").fill(user.email)
-        page.locator("input[name=password]").fill(PASSWORD)
-        page.locator("input[name=password]").press("Enter")
-        if secret:
-            page.locator("input[name=code]").fill(totp(secret))
-            page.locator("input[name=code]").press("Enter")
-        page.wait_for_url(lambda url: "/accounts/" not in url)
-
-
-def window(browser: Browser, url: str) -> Window:
-    """A fresh browser."""
-    page = browser.new_context(viewport=WIDE).new_page()  # type: ignore[arg-type] # a dictionary of that shape
-    opened = Window(page, url)
-    page.on("console", lambda m: opened.problems.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: opened.problems.append(str(error)))
-    return opened
-
-
-def press(page: Page, role: str, name: str) -> None:
-    """Use a button or a link by keyboard."""
-    page.get_by_role(role, name=name, exact=True).first.press("Enter")  # type: ignore[arg-type] # one of two words
+def standing(committed_db: str, cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    """The processes of the portal, whose clocks run fast."""
+    clocks = {"SAMPLE_INTERVAL_SECONDS": str(INTERVAL), "STALLED_AFTER_SECONDS": str(SILENCE)}
+    with stand(committed_db, tmp_path_factory.mktemp("standing"), NEEDED, **clocks) as portal:
+        yield portal
 
 
 def test_a_hub_is_requested_approved_watched_through_a_crash_opened_and_cut_off(
-    standing: Standing, browser: Browser
+    standing: Standing, cast: Cast, browser: Browser
 ) -> None:
-    theo = window(browser, standing.url)
-    theo.sign_in(standing.cast.technical)
+    theo = window(browser, standing.url, "hub")
+    theo.sign_in(cast.technical)
     request_it(theo)
     # The place takes orders and does nothing yet, so that the worker waits in the middle of its work.
     standing.pause("hubs", signal.SIGSTOP)
-    approve_it(window(browser, standing.url), standing)
+    secret = may_sign_in(cast.staff, second_factor=True)
+    approve_it(window(browser, standing.url, "hub"), cast, secret)
     watch_the_worker_die(theo, standing)
-    open_it(window(browser, standing.url), theo.page, standing)
+    open_it(window(browser, standing.url, "hub"), theo.page, standing, cast)
     cut_it_off(theo, standing)
     assert theo.problems == []
 
@@ -211,9 +104,9 @@ def request_it(theo: Window) -> None:
     theo.look("waiting", HUB)
 
 
-def approve_it(sam: Window, standing: Standing) -> None:
+def approve_it(sam: Window, cast: Cast, secret: str) -> None:
     """Staff find the request, read what will happen, and approve."""
-    sam.sign_in(standing.cast.staff, standing.staff_secret)
+    sam.sign_in(cast.staff, secret)
     page = sam.open("staff/provisioning/hub/")
     press(page, "link", TARGET.slug)
     press(page, "link", "Approve and set up")
@@ -254,7 +147,7 @@ def it_was_made_once(standing: Standing) -> None:
     assert [path.parent.name for path in standing.home.glob("hubs/*/desired.json")] == [TARGET.slug]
 
 
-def open_it(student: Window, page: Page, standing: Standing) -> None:
+def open_it(student: Window, page: Page, standing: Standing, cast: Cast) -> None:
     """The button leads to the real hub, where a student signs in and gets a server."""
     address = page.get_by_role("link", name="Open the hub").first.get_attribute("href")
     assert address is not None
@@ -267,7 +160,7 @@ def open_it(student: Window, page: Page, standing: Standing) -> None:
     hub.context.close()
     with consortium_scope(Scope.COMMAND):
         mail = OutgoingMail.objects.get(template="provisioning_hub_ready")
-    assert (mail.recipient, address in mail.body) == (standing.cast.technical.email, True)
+    assert (mail.recipient, address in mail.body) == (cast.technical.email, True)
 
 
 def cut_it_off(theo: Window, standing: Standing) -> None:

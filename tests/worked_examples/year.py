@@ -30,11 +30,11 @@ from tests.integration.billing.stories import (
     CEDAR,
     MAPLE,
     RUN,
-    _register,
     bill_file,
     drafted,
     facts,
     issued,
+    register,
     schedule,
     take_in,
 )
@@ -202,7 +202,7 @@ def found_consortium(cast: Cast, at: datetime) -> dict[str, Institution]:
     from billing.rules import add_rule  # noqa: PLC0415
 
     issuer = cast.issuer
-    _register(issuer)
+    register(issuer)
     BankDetails.objects.create(
         issuer=issuer, currency="USD", bank="Example Bank", holder=issuer.name_en, account_number="0005678",
         routing="00010-001", valid=since(date(2020, 1, 1)),

@@ -93,7 +93,7 @@ def three_to_one(cast: Cast) -> list[MemberFacts]:
 def set_up(cast: Cast, at: datetime) -> BillingPeriod:
     """Accounts, registrations, bank details, the rate and the rules. Needs a scope; returns the open month."""
     issuer = cast.issuer
-    _register(issuer)
+    register(issuer)
     for institution, province in ((cast.university, "BC"), (cast.other_university, "QC")):
         open_account(institution, issuer, province=province, at=at)
     record_rate(
@@ -165,7 +165,7 @@ def issued(drafts: Sequence[Invoice], at: datetime) -> list[Invoice]:
     return [issue_invoice(approve_invoice(draft, by=RUN, at=at), by=RUN, at=at) for draft in drafts]
 
 
-def _register(issuer: Issuer) -> None:
+def register(issuer: Issuer) -> None:
     TaxRegistration.objects.create(
         issuer=issuer, tax="GST", jurisdiction="CA", number="123456789 RT0001", valid=since(date(2020, 1, 1))
     )

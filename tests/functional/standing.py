@@ -1,0 +1,128 @@
+"""A portal that stands on a database of the test's own: the real processes, and windows of people who look at it.
+
+The journeys use it whose figures or clocks the demonstration would not give.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from django.conf import settings
+from playwright.sync_api import Browser, Page, ViewportSize
+
+from consortium.embedded.guardian import new_run_id
+from consortium.embedded.ports import free_port
+from consortium.embedded.supervisor import Supervisor
+from consortium.management.demo.processes import all_processes
+from members.models import User
+from tests.cast import PASSWORD
+from tests.functional.conftest import totp
+from tests.functional.looking import check
+
+WIDE, NARROW = ViewportSize(width=1280, height=900), ViewportSize(width=320, height=640)
+
+
+@dataclass
+class Standing:
+    """A portal that runs, as processes of its own."""
+
+    url: str
+    home: Path
+    processes: Supervisor
+
+    def pause(self, name: str, number: signal.Signals) -> None:
+        """Stop a process and its children where they are, or let them go on."""
+        pid = self.processes.pid(name)
+        assert pid is not None
+        os.killpg(os.getpgid(pid), number)
+
+
+@contextmanager
+def stand(database: str, home: Path, needed: set[str], **clocks: str) -> Iterator[Standing]:
+    """Start the named processes on a database; none is left when the test ends."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    environment = os.environ | {
+        "DATABASE_URL": urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database}")),
+        "PORTAL_HOME": str(home),
+        "PUBLIC_URL": url,
+        **clocks,
+    }
+    if "hubs" in needed:
+        environment["HUB_PYTHON"] = str(settings.HUB_PYTHON)
+    children = [replace(each, env=environment) for each in all_processes(home, port) if each.name in needed]
+    # What the kernel does to a worker that takes too much memory: no farewell.
+    children = [replace(each, stop_signal=signal.SIGKILL) if each.name == "worker" else each for each in children]
+    with Supervisor(children, run_id=new_run_id(), log_dir=home / "logs") as processes:
+        processes.wait_ready("web")
+        yield Standing(url, home, processes)
+
+
+def may_sign_in(user: User, *, second_factor: bool) -> str:
+    """Give a person a password and, if wanted, an authenticator app; returns the app's secret."""
+    user.set_password(PASSWORD)
+    user.save(update_fields=["password"])
+    EmailAddress.objects.get_or_create(user=user, email=user.email, defaults={"verified": True, "primary": True})
+    if not second_factor:
+        return ""
+    secret: str = generate_totp_secret()
+    TOTP.activate(user, secret)
+    return secret
+
+
+@dataclass
+class Window:
+    """A page, and what went wrong on it."""
+
+    page: Page
+    url: str
+    journey: str
+    problems: list[str] = field(default_factory=list)
+
+    def open(self, path: str, language: str = "en") -> Page:
+        """Go to a path of the portal, which must answer well."""
+        response = self.page.goto(f"{self.url}/{language}/{path}")
+        assert response is not None
+        assert response.status == 200, path
+        return self.page
+
+    def look(self, name: str, *paths: str) -> None:
+        """Axe, the console and a phone's width: this page, then `paths` in French."""
+        for each in ("", *paths):
+            if each:
+                self.open(each, "fr")
+            check(self, f"{self.journey} {name}{'-fr' if each else ''}")
+            self.page.set_viewport_size(NARROW)
+            assert self.page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], name
+            self.page.set_viewport_size(WIDE)
+
+    def sign_in(self, user: User, secret: str = "") -> None:
+        """Sign in on the page, with the second factor where one is asked for."""
+        page = self.open("accounts/login/")
+        page.locator("input[name=login]").fill(user.email)
+        page.locator("input[name=password]").fill(PASSWORD)
+        page.locator("input[name=password]").press("Enter")
+        if secret:
+            page.locator("input[name=code]").fill(totp(secret))
+            page.locator("input[name=code]").press("Enter")
+        page.wait_for_url(lambda url: "/accounts/" not in url)
+
+
+def window(browser: Browser, url: str, journey: str) -> Window:
+    """A fresh browser."""
+    page = browser.new_context(viewport=WIDE).new_page()
+    opened = Window(page, url, journey)
+    page.on("console", lambda m: opened.problems.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: opened.problems.append(str(error)))
+    return opened
+
+
+def press(page: Page, role: str, name: str) -> None:
+    """Use a button or a link by keyboard."""
+    page.get_by_role(role, name=name, exact=True).first.press("Enter")  # type: ignore[arg-type] # one of two words
