@@ -68,8 +68,8 @@ def world(committed_db: str, tmp_path: Path) -> World:
         story.make_template(cast.issuer, begin)
         _join(cast, cast.university, cast.owner, month, begin, province="BC", legal_name="Cedar University")
         _join(cast, cast.other_university, cast.outsider, month, begin, province="QC", legal_name="Université Maple")
-        rate = {"base": "USD", "quote": "CAD", "rate": Decimal("1.40"), "source": "Bank of Canada"}
-        record_rate(**rate, on=month.next().first_day - timedelta(days=1), by=SETTING_UP, at=begin)
+        last, rate = month.next().first_day - timedelta(days=1), Decimal("1.40")
+        record_rate(base="USD", quote="CAD", on=last, rate=rate, source="Bank", by=SETTING_UP, at=begin)
         own = Destination(Kind.DIRECT, MATCHED_VALUE)
         tagged = MatchRule(By.TAG, own, tag_key="university", name="tagged")
         add_rule(issuer=cast.issuer, rule=tagged, by=SETTING_UP, at=begin)

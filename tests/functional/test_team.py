@@ -99,7 +99,7 @@ def window(browser: Browser) -> Iterator[Window]:
 
 def looked_at(window: Window, name: str) -> None:
     """Axe, the console, and 320 px without sideways scrolling of the page."""
-    check(window, f"team {name}")  # type: ignore[arg-type] # has the two attributes that it uses
+    check(window, f"team {name}")
     window.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
     assert window.page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], name
     window.page.set_viewport_size(WIDE)  # type: ignore[arg-type]
