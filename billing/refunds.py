@@ -177,8 +177,9 @@ def keep_refund(found: ProviderRefund, payment: Payment, balance: InvoiceBalance
     refund = _ours(found, payment, at=at)
     if refund is None:
         return f"Refund {found.id} does not fit payment {payment.pk}: more is given back than came in. Look at it."
+    came_back = False
     if refund.status != found.status and REFUND.allows(refund.status, found.status):
-        was = refund.status
+        was, came_back = refund.status, found.status == "failed"
         REFUND.move(refund, found.status, provider_id=found.id, failure=found.failure[:300], settled_at=at)
         audit.record(
             f"billing.refund_{found.status}",
@@ -193,7 +194,7 @@ def keep_refund(found: ProviderRefund, payment: Payment, balance: InvoiceBalance
     for movement in found.movements:
         subject = Subject(payment=payment, refund=refund, because="refund", amount=refund.amount, note=refund.reason)
         record_taking(movement, subject, balance, at=at)
-    if found.status == "failed":
+    if came_back:
         return f"Refund {found.id} of {plain(refund.amount)} {refund.currency} came back: pay it in another way."
     return ""
 
@@ -236,7 +237,7 @@ def _ours(found: ProviderRefund, payment: Payment, *, at: datetime) -> Refund | 
     own = {str(each.pk): each for each in refunds.filter(provider_id="")}
     if held := own.get(found.refund_id):
         return held
-    if found.status == "failed" or found.currency != payment.currency or found.amount > refundable(payment):
+    if found.currency != payment.currency or found.amount > refundable(payment):
         return None
     words = _("Refunded at the payment provider")
     refund = _made(payment, amount=found.amount, reason=words, by=PROVIDER, at=at, provider_id=found.id)

@@ -38,9 +38,10 @@ class WebhookRefusedError(PortalError):
     code = "webhook_refused"
     status = 400
 
-    def __init__(self, message: str, *, code: str) -> None:
+    def __init__(self, message: str, *, code: str, status: int = 400) -> None:
         super().__init__(message)
         self.code = code
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consortium.embedded.stripe_simulator import balance, checkout, disputes, refunds
+from consortium.embedded.stripe_simulator import balance, checkout, disputes, payments, refunds
 from consortium.embedded.stripe_simulator import parameters as read
 from consortium.embedded.stripe_simulator.parameters import Params
 from consortium.embedded.stripe_simulator.problems import StripeRefusalError, invalid
@@ -77,6 +77,7 @@ class Api:
                 re.compile(r"/v1/checkout/sessions/([^/]+)/expire"),
                 lambda s, key, _: checkout.session_view(checkout.expire_session(s, key)),
             ),
+            (re.compile(r"/v1/payment_intents"), lambda s, _, p: payments.create_intent(s, p)),
             (re.compile(r"/v1/refunds"), lambda s, _, p: refunds.create_refund(s, p)),
             (re.compile(r"/v1/disputes/([^/]+)"), disputes.update_dispute),
             (re.compile(r"/v1/disputes/([^/]+)/close"), lambda s, key, _: disputes.accept_dispute(s, key)),

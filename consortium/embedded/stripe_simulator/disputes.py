@@ -13,6 +13,7 @@ from consortium.embedded.stripe_simulator.store import Store, Thing, new_id
 DISPUTE_FEE = 1500
 RETURN_FEE = 700
 DAYS_TO_ANSWER = 21
+TEST_VERDICTS = {"winning_evidence": True, "losing_evidence": False}  # what Stripe's test mode decides at once
 ANSWERABLE = frozenset({"needs_response", "warning_needs_response"})
 UNDECIDED = frozenset({"needs_response", "under_review", "warning_needs_response", "warning_under_review"})
 _UPDATE = frozenset({"evidence", "submit", "metadata"})
@@ -68,6 +69,9 @@ def update_dispute(store: Store, dispute_id: str, params: Params) -> Thing:
         thing["evidence_details"]["submission_count"] += 1
     store.put(thing)
     store.emit("charge.dispute.updated", thing)
+    verdict = TEST_VERDICTS.get(evidence.get("uncategorized_text", ""))
+    if verdict is not None and thing["status"] in UNDECIDED - ANSWERABLE:
+        return close_dispute(store, dispute_id, won=verdict)
     return thing
 
 

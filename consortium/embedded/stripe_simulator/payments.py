@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 
+from consortium.embedded.stripe_simulator import parameters as read
 from consortium.embedded.stripe_simulator.balance import book
 from consortium.embedded.stripe_simulator.checkout import current_session, session_view
-from consortium.embedded.stripe_simulator.currencies import fee
+from consortium.embedded.stripe_simulator.currencies import check_amount, currency_code, fee
 from consortium.embedded.stripe_simulator.disputes import dispute
+from consortium.embedded.stripe_simulator.parameters import Params
 from consortium.embedded.stripe_simulator.problems import StripeRefusalError, invalid
 from consortium.embedded.stripe_simulator.store import Store, Thing, new_id
 
@@ -18,6 +20,10 @@ DECLINES = {
     "4000000000000127": ("incorrect_cvc", "incorrect_cvc", "Your card's security code is incorrect."),
 }
 DISPUTED_LATER = "4000000000000259"
+TEST_METHODS = {"pm_card_visa": "4242424242424242", "pm_card_createDispute": DISPUTED_LATER}
+_INTENT = frozenset(
+    {"amount", "currency", "payment_method", "payment_method_types", "confirm", "metadata", "description"}
+)
 ACCEPTED = frozenset({"4242424242424242", "5555555555554444", DISPUTED_LATER})
 
 
@@ -78,6 +84,26 @@ def verify(store: Store, intent_id: str) -> Thing:
     return intent
 
 
+def create_intent(store: Store, params: Params) -> Thing:
+    """POST /v1/payment_intents, confirmed at once with one of Stripe's test payment methods: a card that pays."""
+    read.only(params, _INTENT)
+    method = read.text(params, "payment_method") or ""
+    if params.get("confirm") != "true" or method not in TEST_METHODS:
+        raise invalid("payment_method", f"The simulator confirms at once, with one of {', '.join(TEST_METHODS)}.")
+    currency, amount = currency_code(params.get("currency"), "currency"), read.positive(params.get("amount"), "amount")
+    check_amount(amount, currency, "amount")
+    number = TEST_METHODS[method]
+    words = {"description": read.text(params, "description"), "metadata": read.metadata(params), "receipt_email": None}
+    session = {"amount_total": amount, "currency": currency, "customer": None, "payment_intent_data": words}
+    intent = store.put(_new_intent(session, "card"))
+    store.emit("payment_intent.created", intent)
+    charge = _charge(store, intent, "card", number=number, email="")
+    _succeed(store, intent, charge)
+    if number == DISPUTED_LATER:
+        dispute(store, charge["id"])
+    return intent
+
+
 def settle(store: Store, *, succeed: bool, intent_id: str | None = None) -> list[str]:
     """The bank answers: every waiting debit, or the given one, succeeds or fails. Returns the intents it touched."""
     touched = []
@@ -117,8 +143,17 @@ def _intent(store: Store, session: Thing, method: str) -> Thing:
     kept = store.find(session.get("tried_intent") or "")
     if kept is not None:
         return kept
+    intent = _new_intent(session, method)
+    session["tried_intent"] = intent["id"]
+    store.put(session)
+    store.put(intent)
+    store.emit("payment_intent.created", intent)
+    return intent
+
+
+def _new_intent(session: Thing, method: str) -> Thing:
     key = new_id("payment_intent")
-    intent = {
+    return {
         "id": key,
         "object": "payment_intent",
         "amount": session["amount_total"],
@@ -134,11 +169,6 @@ def _intent(store: Store, session: Thing, method: str) -> Thing:
         "status": "requires_confirmation",
         **session["payment_intent_data"],
     }
-    session["tried_intent"] = key
-    store.put(session)
-    store.put(intent)
-    store.emit("payment_intent.created", intent)
-    return intent
 
 
 def _charge(store: Store, intent: Thing, method: str, *, number: str, email: str) -> Thing:

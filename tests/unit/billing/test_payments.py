@@ -1,12 +1,10 @@
 """Paying an invoice: once, never more than is due, whatever the order of the news."""
 
 import json
-import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -170,23 +168,6 @@ def test_news_of_a_stranger_s_payment_changes_nothing_and_says_so(cast: Cast, ti
     event = till.hear(json.dumps(body).encode())
     assert "No payment of this portal" in event.error
     assert state(invoice)[0] == "issued"
-
-
-@pytest.mark.parametrize("order", [list(order) for order in list(permutations(range(5)))[::10]], ids=str)
-def test_any_order_and_three_copies_of_the_news_end_in_one_state(
-    cast: Cast, till: Till, at: datetime, order: list[int]
-) -> None:
-    invoice = make_invoice(cast)
-    till.debit(begin(till, invoice, at=at))
-    early = [body for body in till.news() if b'"charge.' not in body]
-    till.settle()
-    late = [body for body in till.news(after=len(till.events()) - 3) if b'"charge.' not in body]
-    chosen = [*early[:3], *late[:2]]
-    assert len(chosen) == 5
-    bodies = [chosen[index] for index in order for _ in range(3)]
-    random.Random(str(order)).shuffle(bodies)
-    till.hear_all(bodies)
-    assert state(invoice) == ("paid", Decimal("2367.90"), [("succeeded", Decimal("2367.90"))], 1)
 
 
 # --- Forgeries ------------------------------------------------------------------------------------------------------
