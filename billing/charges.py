@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
+from django.db.models import Q
+
 from billing.accounts import accounts_by_institution
 from billing.bills import current_bills
 from billing.deferral_plan import dues_until
 from billing.drafting import Charges, Conversion, DirectCost, ExtraCharge, SharedCost
 from billing.facts import MemberFacts, covered
 from billing.fx import converted, rate_on
-from billing.models import BillImport, BillingPeriod, FxRate, MemberCharge, Pool
+from billing.models import BillImport, BillingPeriod, FxRate, InvoiceLine, MemberCharge, Pool
 from billing.pools import ComputedPool, compute_pools, cost_sums, last_day, rate_day
 from billing.prepaid import left_by_account
 from billing.provider_totals import differences
@@ -197,9 +199,16 @@ def _shared(
 
 
 def _extra(period: BillingPeriod, currencies: Mapping[UUID, str]) -> dict[UUID, list[ExtraCharge]]:
-    """The recorded charges and credits of the month, in the order in which they were recorded."""
+    """The recorded charges and credits of the month, in the order in which they were recorded.
+
+    Those of closed months that no invoice took come along: a credit that was larger than its month's charges.
+    """
     found: dict[UUID, list[ExtraCharge]] = defaultdict(list)
-    rows = MemberCharge.objects.filter(issuer=period.issuer, month=period.month, cancelled_at=None)
+    elsewhere = InvoiceLine.objects.filter(source_type="billing.MemberCharge").exclude(invoice__period=period)
+    closed = BillingPeriod.objects.filter(issuer=period.issuer, month__lt=period.month, status="closed")
+    rows = MemberCharge.objects.filter(
+        Q(month=period.month) | Q(month__in=closed.values("month")), issuer=period.issuer, cancelled_at=None
+    ).exclude(pk__in=elsewhere.exclude(invoice__status="discarded").values("source_id"))
     for row in rows.order_by("recorded_at", "pk"):
         if currencies.get(row.institution_id) == row.currency:
             found[row.institution_id].append(

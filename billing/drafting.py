@@ -13,7 +13,7 @@ from uuid import UUID
 
 from billing.dues import Instalment, instalment_of
 from billing.facts import MemberFacts
-from billing.line_taxes import LineTax, Taxed, TaxFacts, tax_lines
+from billing.line_taxes import LineTax, Taxed, TaxFacts, kept_decisions, tax_lines
 from billing.prices import PriceSchedule, user_charge
 from billing.snapshot import SharePart, StepPart
 from consortium.kernel.errors import PortalError
@@ -140,7 +140,7 @@ def compose(charges: Charges, *, tax_facts: TaxFacts) -> Draft | None:
     lines = [line for line in _lines(charges) if line.net]
     if not lines:
         return None
-    taxed: Taxed = tax_lines([(line.kind, line.net) for line in lines], facts=tax_facts, currency=currency)
+    taxed = _taxed(lines, tax_facts, currency)
     if taxed.totals.total <= 0:
         raise NothingDue(
             f"{charges.facts.slug}: the lines of {charges.month} come to {plain(taxed.totals.total)} {currency}. "
@@ -148,7 +148,7 @@ def compose(charges: Charges, *, tax_facts: TaxFacts) -> Draft | None:
         )
     if charges.prepaid > 0:
         lines.append(_prepaid(min(charges.prepaid, taxed.totals.total)))
-        taxed = tax_lines([(line.kind, line.net) for line in lines], facts=tax_facts, currency=currency)
+        taxed = _taxed(lines, tax_facts, currency)
     return Draft(
         institution_id=charges.facts.institution_id,
         slug=charges.facts.slug,
@@ -160,6 +160,11 @@ def compose(charges: Charges, *, tax_facts: TaxFacts) -> Draft | None:
         tax=taxed.totals.tax,
         total=taxed.totals.total,
     )
+
+
+def _taxed(lines: Sequence[DraftLine], facts: TaxFacts, currency: str) -> Taxed:
+    kept = kept_decisions([line.evidence for line in lines])
+    return tax_lines([(line.kind, line.net) for line in lines], facts=facts, currency=currency, kept=kept)
 
 
 def _lines(charges: Charges) -> Iterator[DraftLine]:

@@ -44,6 +44,7 @@ class MemberFacts:
     gpu_seconds: int = 0
     fte: int = 0
     statements_missing: tuple[str, ...] = ()  # hubs without a service level statement of the month
+    statements_insufficient: tuple[str, ...] = ()  # hubs of whose month too little was checked for a result
 
     def billed_period(self, month: Month) -> Period | None:
         """Will return the part of the month that the agreement covers, as instants; None when it covers nothing."""

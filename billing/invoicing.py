@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from billing.invoice_snapshot import Issue, build_snapshot
 from billing.ledger import post_invoice
-from billing.line_taxes import tax_lines
+from billing.line_taxes import kept_decisions, tax_lines
 from billing.models import Invoice, InvoiceBalance, InvoiceLine, InvoiceLineTax
 from billing.models.invoices import FOUR_EYES_FROM
 from billing.numbering import take_number
@@ -145,7 +145,8 @@ def _check_taxes(invoice: Invoice, at: datetime) -> None:
     """Refuse when the taxes of the day of issue are not those of the draft, to the cent and the decision."""
     lines = list(InvoiceLine.objects.filter(invoice=invoice).order_by("position"))
     facts = tax_facts(invoice.issuer, at=at).of(invoice.billing_account)
-    taxed = tax_lines([(line.kind, line.net) for line in lines], facts=facts, currency=invoice.currency)
+    kept = kept_decisions([line.evidence for line in lines])
+    taxed = tax_lines([(line.kind, line.net) for line in lines], facts=facts, currency=invoice.currency, kept=kept)
     now = {
         (line.pk, str(tax.decision.tax), tax.decision.rate, tax.decision.code, tax.amount)
         for line, taxes in zip(lines, taxed.lines, strict=True)

@@ -5,13 +5,14 @@ agree when the rounded total is apportioned: each line gets its exact tax rounde
 to the largest remainders; equal ones to the larger line first, then to the earlier one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
-from billing.tax import LineKind, Registration, TaxableLine, TaxAmount, TaxDecision, TaxTotals, compute, decide
+from billing.tax import LineKind, Registration, Tax, TaxableLine, TaxAmount, TaxDecision, TaxTotals, compute, decide
 from consortium.kernel.money import exponent, from_minor, to_minor
 
 KIND_OF_LINE = {
@@ -59,9 +60,22 @@ class Taxed:
     totals: TaxTotals
 
 
-def tax_lines(lines: Sequence[tuple[str, Decimal]], *, facts: TaxFacts, currency: str) -> Taxed:
-    """Will decide and compute the taxes of lines given as (kind of invoice line, net). Raises TaxUndecided."""
-    taxable = [TaxableLine(net, tuple(_decisions(kind, facts))) for kind, net in lines]
+def tax_lines(
+    lines: Sequence[tuple[str, Decimal]],
+    *,
+    facts: TaxFacts,
+    currency: str,
+    kept: Mapping[int, tuple[TaxDecision, ...]] | None = None,
+) -> Taxed:
+    """Will decide and compute the taxes of lines given as (kind of invoice line, net). Raises TaxUndecided.
+
+    `kept` are the decisions of lines, by their place, that follow an earlier invoice whatever holds today.
+    """
+    decided = kept or {}
+    taxable = [
+        TaxableLine(net, decided[place] if place in decided else tuple(_decisions(kind, facts)))
+        for place, (kind, net) in enumerate(lines)
+    ]
     totals = compute(taxable, currency)
     parts: list[list[LineTax]] = [[] for _ in taxable]
     for total in totals.taxes:
@@ -76,6 +90,26 @@ def tax_lines(lines: Sequence[tuple[str, Decimal]], *, facts: TaxFacts, currency
             number = registration_number(facts, decision) if decision.rate else ""
             parts[index].append(LineTax(decision=decision, basis=net, amount=amount, registration=number))
     return Taxed(lines=tuple(tuple(each) for each in parts), totals=totals)
+
+
+def kept_decisions(evidence: Sequence[Mapping[str, Any]]) -> dict[int, tuple[TaxDecision, ...]]:
+    """Will return the decisions that lines keep, by their place: those whose evidence has `tax_as`."""
+    return {
+        place: tuple(
+            TaxDecision(
+                jurisdiction=each["jurisdiction"],
+                tax=Tax(each["tax"]),
+                rate=Decimal(each["rate"]),
+                basis=each["basis"],
+                code=each["code"],
+                reason_en=each["reason_en"],
+                reason_fr=each["reason_fr"],
+            )
+            for each in found["tax_as"]
+        )
+        for place, found in enumerate(evidence)
+        if found.get("tax_as")
+    }
 
 
 def registration_number(facts: TaxFacts, decision: TaxDecision) -> str:

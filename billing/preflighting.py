@@ -1,7 +1,7 @@
 """Looking before a month is closed: what is missing, what would be left out, what stops the close.
 
-Codes: bill_missing, unattributed, meter_gaps, sla_statement_missing, po_missing, po_short, tax_facts_missing,
-fx_missing, account_missing, agreement_missing.
+Codes: bill_missing, unattributed, meter_gaps, sla_statement_missing, sla_insufficient, po_missing, po_short,
+tax_facts_missing, fx_missing, account_missing, agreement_missing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -192,6 +192,14 @@ def _service_levels(members: Sequence[MemberFacts]) -> Iterator[Finding]:
                 blocking=False,
                 message=_("%(member)s: no service level statement yet of %(hubs)s; a credit would come a month later.")
                 % {"member": member.slug, "hubs": ", ".join(member.statements_missing)},
+                institution_id=member.institution_id,
+            )
+        if member.statements_insufficient:
+            yield Finding(
+                code="sla_insufficient",
+                blocking=False,
+                message=_("%(member)s: too little was checked to judge the service of %(hubs)s; nothing is credited.")
+                % {"member": member.slug, "hubs": ", ".join(member.statements_insufficient)},
                 institution_id=member.institution_id,
             )
 

@@ -20,6 +20,7 @@ from provisioning.drivers import target_of
 from provisioning.gateways.base import GatewayError, HubDriver, Observed, StaleGenerationError
 from provisioning.models import Hub
 from provisioning.patience import MAX_ATTEMPTS, RETRY_SECONDS, keep_asking, ready_driver, tries_left, wait_for_hold
+from provisioning.pauses import note_pause
 from provisioning.progress import RECONCILE_STEPS
 from provisioning.requests import RECONCILE, check_room, spec_of
 from provisioning.specs import HubSpec, spec_hash
@@ -189,6 +190,7 @@ def _settle(hub: Hub, observed: Observed, *, at: datetime) -> None:
             drift=[],
             running_at=row.running_at or at,
         )
+        note_pause(row, to="running", at=at)
         _record(
             "provisioning.hub_ready" if is_first else "provisioning.hub_updated",
             row,

@@ -26,6 +26,8 @@ REASONS: dict[str, Words] = {
     "maintenance": _("Maintenance announced in time"),
     "sign_on": _("The university's own sign-on was down"),
     "force_majeure": _("Force majeure"),
+    "suspended": _("The hub was suspended"),
+    "retired": _("The hub was retired"),
 }
 CHECKS: dict[str, Words] = {
     "answers": _("The hub did not answer"),

@@ -20,6 +20,7 @@ from provisioning.gateways.base import GatewayError, HomeExporter, HubDriver, Hu
 from provisioning.lifecycle import RESUME, RETIRE, STEPS, SUSPEND
 from provisioning.models import Hub
 from provisioning.patience import MAX_ATTEMPTS, RETRY_SECONDS, keep_asking, ready_driver, tries_left, wait_for_hold
+from provisioning.pauses import note_pause
 from provisioning.requests import spec_of
 from provisioning.states import HUB
 
@@ -131,13 +132,14 @@ def _settle(hub: Hub, to: str, *, action: str, mail: str, **values: Any) -> None
         row = Hub.objects.select_for_update().get(pk=hub.pk)
         if row.status == to:
             return
-        was = row.status
+        was, at = row.status, now()
         HUB.move(row, to, **values)
+        note_pause(row, to=to, at=at)
         audit.record(
             action,
             row,
             by=_BY,
-            at=now(),
+            at=at,
             institution_id=row.institution_id,
             before={"status": was},
             after={"status": to},

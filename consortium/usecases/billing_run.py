@@ -131,7 +131,7 @@ def overdue_months(*, at: datetime) -> int:
 def run_view(period: BillingPeriod, *, at: datetime) -> RunView:
     """Gather the page of a month. Needs a consortium scope."""
     month = Month.parse(period.month)
-    facts = member_facts(period.issuer, month)
+    facts = member_facts(period.issuer, month, at=at)
     run = runs.run_of(period)
     findings, preview = _looked(period, facts, at)
     job = _job(period, at)

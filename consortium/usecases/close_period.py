@@ -27,9 +27,11 @@ from consortium.kernel.periods import Month, month_period
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import Job
 from consortium.usecases.month_facts import member_facts
+from consortium.usecases.service_credits import credit_services
 from members.models import Issuer, User
 from members.permissions import Permission, check_staff
 from provisioning.rollups import roll_recent
+from provisioning.service_level.statements import make_due_statements
 
 KIND = "close_period"
 RUN = System("billing run")
@@ -109,16 +111,22 @@ def prepare_period(
     alone: bool = False,
     report: Report = _silent,
 ) -> BillingRun:
-    """Check, freeze the use, split and draft; returns the run that waits for its approver.
+    """Credit missed service, check, freeze the use, split and draft; returns the run that waits for its approver.
 
     `alone` says that no second person will come: invoices that need one are left out of the run and stay drafts.
 
     Runs outside a transaction: each step is one. Raises NeedsOperator when the check finds something that blocks.
     """
+    report("Reading the service level")
+    make_due_statements(at=at)
+    with consortium_scope(Scope.JOB):
+        period = BillingPeriod.objects.select_related("issuer").get(pk=period_id)
+        credit_services(period, member_facts(period.issuer, Month.parse(period.month)), by=by, at=at)
+    crash_point("close.credited")
     report("Checking the month")
     with consortium_scope(Scope.JOB):
         period = BillingPeriod.objects.select_related("issuer").get(pk=period_id)
-        facts = member_facts(period.issuer, Month.parse(period.month))
+        facts = member_facts(period.issuer, Month.parse(period.month), at=at)
         try:
             period = closing.begin_closing(period, facts, by=by, at=at, early=early, accepted=accepted)
         except closing.CloseBlocked as blocked:

@@ -12,6 +12,7 @@ from provisioning.models.hubs import (
     Sample,
     SamplingRun,
 )
+from provisioning.models.pauses import HubPause
 from provisioning.models.service import (
     Incident,
     IncidentUpdate,
@@ -33,6 +34,7 @@ __all__ = [
     "HubDay",
     "HubDayUser",
     "HubHold",
+    "HubPause",
     "HubRevision",
     "Incident",
     "IncidentUpdate",

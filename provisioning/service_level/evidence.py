@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from consortium.kernel.periods import Period
-from provisioning.models import Hub, Incident, Maintenance, SamplingRun, WorkCheck
+from provisioning.models import Hub, HubPause, Incident, Maintenance, SamplingRun, WorkCheck
 from provisioning.sla import Check, Exclusion, Measurement, Stream, measure
 
 # Maintenance that was announced later than this counts against the promise like any outage.
@@ -47,8 +47,11 @@ def streams_of(hub: Hub, period: Period) -> list[Stream]:
 
 
 def exclusions_of(hub: Hub, period: Period) -> list[Exclusion]:
-    """Will return what the promise does not count: maintenance announced in time, incidents outside our hands."""
-    return [*_maintenance(hub, period), *_incidents(hub, period)]
+    """Will return what the promise does not count.
+
+    Maintenance announced in time, incidents outside our hands, and the time in which the hub was suspended or retired.
+    """
+    return [*_maintenance(hub, period), *_incidents(hub, period), *_pauses(hub, period)]
 
 
 def _maintenance(hub: Hub, period: Period) -> Iterator[Exclusion]:
@@ -72,6 +75,16 @@ def _incidents(hub: Hub, period: Period) -> Iterator[Exclusion]:
     for row in rows.order_by("started_at"):
         end = row.resolved_at or period.end
         yield Exclusion(period=Period(row.started_at, end), reason=row.excluded_as, reference=str(row.pk))
+
+
+def _pauses(hub: Hub, period: Period) -> Iterator[Exclusion]:
+    rows = HubPause.objects.filter(
+        Q(ended_at=None) | Q(ended_at__gt=period.start), hub=hub, started_at__lt=period.end
+    ).order_by("started_at")
+    for row in rows:
+        end = row.ended_at or max(period.end, row.started_at)
+        if end > row.started_at:
+            yield Exclusion(period=Period(row.started_at, end), reason=row.reason, reference=str(row.pk))
 
 
 type _Row = tuple[datetime, bool, str, int]

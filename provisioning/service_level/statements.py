@@ -81,7 +81,7 @@ def make_statement(
     promise = Promise(
         availability=promised.service_level.availability,
         credits=tuple((each.below, each.credit) for each in promised.service_level.credits),
-        monthly_fee=promised.creditable_monthly_fee,
+        monthly_fee=promised.creditable_fee(hub.slug),
         currency=promised.currency,
     )
     seen = measured(hub, Period(start, whole.end))

@@ -71,7 +71,7 @@ class Command(BaseCommand):
     ) -> dict[str, Any]:
         at = now()
         with consortium_scope(Scope.COMMAND):
-            period, facts = open_period(issuer, str(month)), member_facts(issuer, month)
+            period, facts = open_period(issuer, str(month)), member_facts(issuer, month, at=at)
             found = _preflight(period, facts, options, at)
             result: dict[str, Any] = {"period": str(month), "ok": True, "preflight": [_finding(each) for each in found]}
             stops = [each for each in found if each.blocking]

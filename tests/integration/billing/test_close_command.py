@@ -54,7 +54,7 @@ def told(monkeypatch: pytest.MonkeyPatch, members: list[MemberFacts]) -> None:
     """Let agreements and meters say this, on the story's day."""
     for module in (usecase, "consortium.management.commands.close_period"):
         name = module if isinstance(module, str) else module.__name__
-        monkeypatch.setattr(f"{name}.member_facts", lambda *_: members)
+        monkeypatch.setattr(f"{name}.member_facts", lambda *_, **__: members)
         monkeypatch.setattr(f"{name}.now", lambda: DAY)
     monkeypatch.setattr(usecase, "roll_recent", lambda at: None)
     monkeypatch.setattr(jobs, "_hint", [])

@@ -255,7 +255,7 @@ def test_the_statement_and_the_vendor_pack_open_in_both_languages(
 def staff(cast: Cast, period: BillingPeriod, at: datetime, monkeypatch: pytest.MonkeyPatch) -> Client:
     """A browser of finance staff; agreements and meters say the story."""
     for module in (billing_run, close_period):
-        monkeypatch.setattr(module, "member_facts", lambda *_: three_to_one(cast))
+        monkeypatch.setattr(module, "member_facts", lambda *_, **__: three_to_one(cast))
     for module_name in ("consortium.admin.billing_run", "consortium.usecases.close_period", "billing.admin_invoicing"):
         monkeypatch.setattr(f"{module_name}.now", lambda: at)
     monkeypatch.setattr(close_period, "roll_recent", lambda at: None)
