@@ -11,6 +11,7 @@ class BillingConfig(AppConfig):
     def ready(self) -> None:
         """Register the app's mails and jobs."""
         from billing import (  # noqa: F401, PLC0415 - imported for their registrations
+            arrangement_emails,
             bounce_emails,
             budget_emails,
             catching_up,
@@ -20,6 +21,7 @@ class BillingConfig(AppConfig):
             money_back_mails,
             order_mails,
             pay_links,
+            reminder_emails,
             settlement,
         )
         from billing.documents import credit_notes  # noqa: F401, PLC0415 - likewise

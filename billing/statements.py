@@ -9,7 +9,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from billing import money_back_story
-from billing.models import CreditNote, Invoice, Payment
+from billing.models import CreditNote, Invoice, Payment, Reminder
 from billing.queries import OPEN, invoices_of
 from billing.settlement import amount_due
 from consortium.kernel.periods import Month
@@ -81,6 +81,10 @@ def happenings(invoice: Invoice) -> list[Happening]:
     found += [
         Happening(at=each.at, title=each.title, body=each.body, tone=each.tone)
         for each in money_back_story.of_invoice(invoice)
+    ]
+    found += [
+        Happening(at=row.at, title=_("Reminder sent"))
+        for row in Reminder.objects.filter(invoice=invoice, status="written")
     ]
     if invoice.issued_at:
         found.append(Happening(at=invoice.issued_at, title=_("Issued"), body=invoice.number or ""))

@@ -1,4 +1,4 @@
-"""The state machines of getting paid: disputes, questions, deliveries of invoices, mail that came back."""
+"""The state machines of getting paid: disputes, questions, deliveries, bounces, reminders, payment in parts."""
 
 from consortium.kernel.states import Machine, State
 
@@ -90,3 +90,35 @@ BOUNCE = Machine(
         State("handled", "nobody", "Nothing: it was seen to.", "Rien : c'est réglé."),
     ),
 )
+
+REMINDER = Machine(
+    "billing.Reminder.status",
+    "billing_reminder",
+    "status",
+    (
+        State(
+            "wanted",
+            "sweeper",
+            "Its mail is written at once; the last step waits for a person.",
+            "Son courriel est écrit aussitôt ; la dernière étape attend une personne.",
+            ("written", "overtaken", "passed", "handled"),
+        ),
+        State("written", "member", "Pay the rest, or dispute a line.", "Payez le reste, ou contestez une ligne."),
+        State("overtaken", "nobody", "Nothing was to be paid any more.", "Plus rien n'était à payer."),
+        State("passed", "nobody", "A later step stood in for it.", "Une étape ultérieure l'a remplacé."),
+        State("handled", "nobody", "Somebody has spoken with the payer.", "Quelqu'un a parlé avec le payeur."),
+    ),
+)
+
+ARRANGEMENT = Machine(
+    "billing.PaymentArrangement.status",
+    "billing_paymentarrangement",
+    "status",
+    (
+        State("active", "member", "Pay each part by its day.", "Payez chaque part à sa date.",
+              ("kept", "broken", "cancelled")),
+        State("kept", "nobody", "Nothing: all of it is paid.", "Rien : tout est payé."),
+        State("broken", "member", "All of it is due again; get in touch.", "Tout est de nouveau dû ; contactez-nous."),
+        State("cancelled", "member", "All of it is due again.", "Tout est de nouveau dû."),
+    ),
+)  # fmt: skip

@@ -1,6 +1,7 @@
 """Money: bills and their rows, pools and shares, invoices, the ledger, payments."""
 
 from billing.models.accounts import BillingAccount, FxRate, NumberSeries
+from billing.models.arrangements import ArrangementInvoice, ArrangementPart, PaymentArrangement
 from billing.models.books import (
     Accrual,
     BooksCheck,
@@ -43,12 +44,15 @@ from billing.models.processor import (
     TakenBack,
 )
 from billing.models.purchase_orders import PurchaseOrder, PurchaseOrderLine, PurchaseOrderUse
+from billing.models.reminders import Reminder, ReminderCalendar
 from billing.models.runs import BillingRun
 from billing.models.suppliers import Fund, FundMovement, SupplierBill, SupplierPayment
 
 __all__ = [
     "Accrual",
     "AllocationPolicy",
+    "ArrangementInvoice",
+    "ArrangementPart",
     "BillImport",
     "BillingAccount",
     "BillingPeriod",
@@ -92,6 +96,7 @@ __all__ = [
     "NumberSeries",
     "PayLink",
     "Payment",
+    "PaymentArrangement",
     "Payout",
     "PayoutArrival",
     "PayoutLine",
@@ -105,6 +110,8 @@ __all__ = [
     "PurchaseOrderLine",
     "PurchaseOrderUse",
     "Refund",
+    "Reminder",
+    "ReminderCalendar",
     "Reopening",
     "Report",
     "Revaluation",

@@ -15,6 +15,7 @@ from billing.books_check import open_faults
 from billing.delivering import waiting_deliveries
 from billing.models import CreditProposal, Invoice
 from consortium.admin import billing_run  # noqa: F401 - registers its page
+from consortium.admin.reminders import people_to_call
 from consortium.kernel import audit, jobs
 from consortium.kernel.admin_site import Waiting
 from consortium.kernel.clock import now
@@ -86,6 +87,11 @@ site.waiting = (
         _("Mail that came back"),
         open_bounces,
         lambda: reverse("admin:billing_mailbounce_changelist") + "?status__exact=open",
+    ),
+    Waiting(
+        _("Overdue invoices that need a person"),
+        people_to_call,
+        lambda: reverse("admin:billing_reminder_changelist") + "?waiting=yes",
     ),
     Waiting(
         _("Disputed lines to decide"),
@@ -225,4 +231,4 @@ class DocumentAdmin(ReadOnlyAdmin):
     list_filter = ["kind", "language"]
 
 
-from consortium.admin import bills, rules  # noqa: E402, F401 - registers their pages
+from consortium.admin import arrangements, bills, rules  # noqa: E402, F401 - registers their pages

@@ -1,8 +1,10 @@
-"""Getting paid, hour by hour: whoever's clock ran out. Days begin at another hour in each invoice's zone."""
+"""Getting paid, hour by hour: clocks that ran out, reminders. Days begin at another hour in each invoice's zone."""
 
 from celery import shared_task
 
+from billing.arrangements import review_arrangements
 from billing.disputes import release_unanswered
+from billing.reminding import remind_due
 from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
 
@@ -11,6 +13,8 @@ __all__ = ["collect"]
 
 @shared_task(name="consortium.collect")
 def collect() -> int:
-    """Release disputes whose payer did not answer; returns how many."""
+    """Release what payers left unanswered, end arrangements, remind of what is due; returns the steps taken."""
+    at = now()
     with consortium_scope(Scope.JOB):
-        return release_unanswered(at=now())
+        done = release_unanswered(at=at) + review_arrangements(at=at)
+    return done + remind_due(at=at)
