@@ -51,8 +51,9 @@ CREATE CONSTRAINT TRIGGER billing_arrangementinvoice_sums AFTER INSERT ON billin
 """
 
 
+# This is 0064_reminder_guards.
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0061_reminders")]
+    dependencies = [("billing", "0063_reminders")]
 
     operations = [
         TenantPolicy("billing_remindercalendar"),

@@ -7,10 +7,11 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+# This is 0063_reminders.
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0060_delivery_guards'),
+        ("billing", "0062_pool_sums"),
         ('members', '0032_access_decisions'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
