@@ -13,14 +13,22 @@ from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
 from members.permissions import Permission
 from members.staff_admin import Act, ActingAdmin, StaffAdmin, held_by
-from provisioning import admin_service, admin_support
+from provisioning import admin_events, admin_service, admin_support
 from provisioning.admin_clusters import ClusterAdmin
 from provisioning.admin_life import LIFE_ACTS
 from provisioning.models import Environment, Hub, HubDay, HubRevision
 from provisioning.queries import health_of
 from provisioning.requests import approve_hub, decline_hub, retry_hub
 
-__all__ = ["ClusterAdmin", "EnvironmentAdmin", "HubAdmin", "HubDayAdmin", "admin_service", "admin_support"]
+__all__ = [
+    "ClusterAdmin",
+    "EnvironmentAdmin",
+    "HubAdmin",
+    "HubDayAdmin",
+    "admin_events",
+    "admin_service",
+    "admin_support",
+]
 
 
 class DeclineForm(forms.Form):

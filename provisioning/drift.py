@@ -18,6 +18,7 @@ from members.models import User
 from members.permissions import Permission, check_staff
 from provisioning.drivers import driver_for, target_of
 from provisioning.gateways.base import Difference, GatewayError
+from provisioning.hands_off import refuse_hands_off
 from provisioning.models import Hub
 from provisioning.requests import NothingToRetry, spec_of, write_next_revision
 from provisioning.states import HUB
@@ -78,8 +79,12 @@ def _note(hub: Hub, shown: list[dict[str, str]], *, at: datetime) -> None:
 
 @transaction.atomic
 def repair_hub(hub: Hub, *, by: User, at: datetime) -> Job:
-    """Will want the hub made equal to its spec again, as a new revision. Raises Forbidden, NothingToRetry."""
+    """Will want the hub made equal to its spec again, as a new revision.
+
+    Raises Forbidden, NothingToRetry, HubHeld, HubInEvent.
+    """
     check_staff(by, Permission.OPERATE_HUBS)
+    refuse_hands_off(hub, at=at)
     if not hub.drift:
         raise NothingToRetry(_("This hub is as its specification says; there is nothing to repair."))
     spec = spec_of(hub.revisions.get(generation=hub.generation))

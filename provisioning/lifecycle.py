@@ -16,7 +16,7 @@ from consortium.kernel.states import TransitionRefused
 from consortium.models import Job
 from members.models import User
 from members.permissions import Permission, check_at, check_staff
-from provisioning.holds import refuse_held
+from provisioning.hands_off import refuse_hands_off
 from provisioning.models import Hub
 from provisioning.requests import RECONCILE, job_key
 from provisioning.states import HUB
@@ -38,7 +38,7 @@ class ActUnderWay(PortalError):
 def suspend_hub(hub: Hub, *, reason: str, by: User | audit.System, at: datetime) -> Job:
     """Will want the hub stopped, with every server on it; homes and settings stay.
 
-    Raises Forbidden, Invalid without a reason, TransitionRefused, HubHeld, ActUnderWay.
+    Raises Forbidden, Invalid without a reason, TransitionRefused, HubHeld, HubInEvent, ActUnderWay.
     """
     _check_operator(by)
     return _want(hub, SUSPEND, to="suspended", reason=_reason(reason), by=by, at=at)
@@ -46,7 +46,7 @@ def suspend_hub(hub: Hub, *, reason: str, by: User | audit.System, at: datetime)
 
 @transaction.atomic
 def resume_hub(hub: Hub, *, by: User | audit.System, at: datetime) -> Job:
-    """Will want a suspended hub awake again. Raises Forbidden, TransitionRefused, HubHeld, ActUnderWay."""
+    """Will want a suspended hub awake again. Raises Forbidden, TransitionRefused, HubHeld, HubInEvent, ActUnderWay."""
     _check_operator(by)
     return _want(hub, RESUME, to="running", reason="", by=by, at=at)
 
@@ -55,7 +55,7 @@ def resume_hub(hub: Hub, *, by: User | audit.System, at: datetime) -> Job:
 def retire_hub(hub: Hub, *, reason: str, by: User | audit.System, at: datetime) -> Job:
     """Will want the hub gone for ever: exported, ended, certified. It is `retiring` from now on.
 
-    Raises Forbidden, Invalid without a reason, TransitionRefused, HubHeld, ActUnderWay.
+    Raises Forbidden, Invalid without a reason, TransitionRefused, HubHeld, HubInEvent, ActUnderWay.
     """
     if isinstance(by, User) and not by.is_staff:
         check_at(by, Permission.RETIRE_HUB, hub.institution_id)
@@ -87,7 +87,7 @@ def _want(hub: Hub, kind: str, *, to: str, reason: str, by: User | audit.System,
         raise TransitionRefused(
             _("%(hub)s is %(status)s; that cannot be done now.") % {"hub": hub.name, "status": locked.status}
         )
-    refuse_held(hub, at=at)
+    refuse_hands_off(hub, at=at)
     if act_under_way(hub) is not None:
         raise ActUnderWay(_("Something is being done to this hub already. Wait until it has ended, or retry it."))
     earlier = Job.objects.filter(kind=kind, unique_key__startswith=f"{hub.pk}:").count()

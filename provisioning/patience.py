@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from uuid import UUID
 
-from django.utils.translation import gettext as _
-
 from consortium.kernel.clock import now
 from consortium.kernel.jobs import RetryLater, Run
 from consortium.kernel.tenancy import Scope, consortium_scope
 from provisioning.drivers import driver_for, why_not_ready
 from provisioning.gateways.base import GatewayError, HubDriver, StaleGenerationError
-from provisioning.holds import hold_on
+from provisioning.hands_off import why_hands_off
 from provisioning.models import Hub
 
 # After so many starts the work stops trying by itself and asks a person. One start waits for at most a minute.
@@ -46,13 +44,11 @@ def keep_asking[T](run: Run, hub: Hub, ask: Callable[[], T]) -> T:
 
 
 def wait_for_hold(hub_id: UUID) -> None:
-    """Will leave the hub alone while an operator holds it: raises RetryLater, which counts as no attempt."""
+    """Will leave the hub alone during a hold or an event: raises RetryLater, which counts as no attempt."""
     with consortium_scope(Scope.JOB):
-        hold = hold_on(Hub(pk=hub_id), at=now())
-    if hold is not None:
-        text = _("An operator holds this hub until %(until)s UTC: %(reason)s")
-        words = text % {"until": f"{hold.until:%Y-%m-%d %H:%M}", "reason": hold.reason}
-        raise RetryLater(words, seconds=HOLD_SECONDS, counts=False)
+        reason = why_hands_off(Hub(pk=hub_id), at=now())
+    if reason is not None:
+        raise RetryLater(reason.words, seconds=HOLD_SECONDS, counts=False)
 
 
 def tries_left(run: Run, error: Exception) -> bool:

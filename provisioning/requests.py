@@ -20,7 +20,7 @@ from consortium.kernel.errors import Invalid, PortalError
 from consortium.models import Job
 from members.models import Institution, User
 from members.permissions import Permission, check_at, check_staff
-from provisioning.holds import refuse_held
+from provisioning.hands_off import refuse_hands_off
 from provisioning.models import Cluster, Environment, Hub, HubRevision, SpendingApproval
 from provisioning.progress import RECONCILE_STEPS
 from provisioning.specs import HubSpec, LocalSignOn, Size, spec_hash
@@ -231,11 +231,11 @@ def revise_hub(
 ) -> Job:
     """Will write a new revision of a hub and want it made so; the newest revision wins, whatever was under way.
 
-    The caller has checked the entitlements. Raises Forbidden, HubHeld, and SpecInvalid for another slug, for a spec
-    equal to the newest one, or for a hub that is not set up.
+    The caller has checked the entitlements. Raises Forbidden, HubHeld, HubInEvent, and SpecInvalid for another slug,
+    for a spec equal to the newest one, or for a hub that is not set up.
     """
     check_at(by, Permission.REQUEST_HUB, hub.institution_id)
-    refuse_held(hub, at=at)
+    refuse_hands_off(hub, at=at)
     if spec_hash(spec) == hub.revisions.get(generation=hub.generation).spec_hash:
         raise SpecInvalid(_("Nothing would change: the hub is wanted so already."))
     return write_next_revision(hub, spec=spec, note=note, by=by, at=at, estimate=estimate)
@@ -243,7 +243,13 @@ def revise_hub(
 
 @transaction.atomic
 def write_next_revision(
-    hub: Hub, *, spec: HubSpec, note: str, by: User, at: datetime, estimate: Mapping[str, Any] | None = None
+    hub: Hub,
+    *,
+    spec: HubSpec,
+    note: str,
+    by: User | audit.System,
+    at: datetime,
+    estimate: Mapping[str, Any] | None = None,
 ) -> Job:
     """Will write the next revision, whose author's right the caller has checked, and want it made so.
 
@@ -316,7 +322,7 @@ def spec_of(revision: HubRevision) -> HubSpec:
 
 
 def _write_revision(
-    hub: Hub, spec: HubSpec, *, by: User, at: datetime, note: str, estimate: Mapping[str, Any] | None
+    hub: Hub, spec: HubSpec, *, by: User | audit.System, at: datetime, note: str, estimate: Mapping[str, Any] | None
 ) -> HubRevision:
     return HubRevision.objects.create(
         institution_id=hub.institution_id,
@@ -324,7 +330,7 @@ def _write_revision(
         generation=hub.generation,
         spec=_in_order(spec.model_dump(mode="json")),
         spec_hash=spec_hash(spec),
-        author=by,
+        author=by if isinstance(by, User) else None,
         at=at,
         note=note,
         estimate=dict(estimate or {}),

@@ -2,13 +2,17 @@
 
 from django.urls import URLPattern, path
 
-from provisioning import service_views, support_views, views
+from provisioning import event_views, service_views, support_views, views
 
 page_patterns: list[URLPattern] = [
     path("i/<slug:slug>/hubs/<slug:hub_slug>/", views.hub, name="hub"),
     path("i/<slug:slug>/hubs/<slug:hub_slug>/progress/", views.hub_progress, name="hub_progress"),
     path("i/<slug:slug>/hubs/<slug:hub_slug>/retry/", views.hub_retry, name="hub_retry"),
     path("i/<slug:slug>/hubs/<slug:hub_slug>/service/", service_views.service_level, name="service_level"),
+    path("i/<slug:slug>/hubs/<slug:hub_slug>/events/", event_views.hub_events, name="hub_events"),
+    path("i/<slug:slug>/hubs/<slug:hub_slug>/events/new/", event_views.event_new, name="event_new"),
+    path("i/<slug:slug>/hubs/<slug:hub_slug>/events/<uuid:pk>/", event_views.event, name="event"),
+    path("i/<slug:slug>/hubs/<slug:hub_slug>/events/<uuid:pk>/cancel/", event_views.event_cancel, name="event_cancel"),
     path("i/<slug:slug>/support/", support_views.support, name="support"),
     path("i/<slug:slug>/support/export.csv", support_views.support_csv, name="support_csv"),
     path("i/<slug:slug>/support/new/", support_views.support_new, name="support_new"),

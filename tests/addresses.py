@@ -29,6 +29,7 @@ from members.onboarding import approve_application
 from members.ownership import offer_ownership
 from members.permissions import Permission
 from members.sign_on.configuring import save_sign_on
+from provisioning.models import EventWindow
 from provisioning.support.attachments import files_of
 from provisioning.support.talking import open_request
 from tests.cast import Cast
@@ -162,6 +163,19 @@ def make_foreign_rows(cast: Cast, at: datetime) -> Rows:
             at=now(),
         )
         add_domain(institution=cast.university, name="cedar.example", by=cast.technical, at=now())
+        soon = now() + timedelta(days=2)
+        EventWindow.objects.create(
+            institution=cast.university,
+            hub=hub,
+            kind="exam",
+            title="T",
+            expected_users=1,
+            starts_at=soon,
+            ends_at=soon + timedelta(hours=1),
+            currency="CAD",
+            booked_by=cast.technical,
+            booked_at=now(),
+        )
         asked = open_request(
             hub,
             severity="normal",

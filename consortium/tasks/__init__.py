@@ -13,12 +13,20 @@ from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.tasks.collecting import collect
 from consortium.tasks.identity import forget_assertions, recheck_domains
-from consortium.tasks.service import watch_support
+from consortium.tasks.service import tend_events, watch_support
 from consortium.usecases.adopt_terms import adopt_terms
 from consortium.usecases.watch_budgets import watch_this_month
 from members.agreements import lifecycle
 
-__all__ = ["collect", "forget_assertions", "nightly_checks", "recheck_domains", "run_job", "watch_support"]
+__all__ = [
+    "collect",
+    "forget_assertions",
+    "nightly_checks",
+    "recheck_domains",
+    "run_job",
+    "tend_events",
+    "watch_support",
+]
 
 log = structlog.get_logger(__name__)
 

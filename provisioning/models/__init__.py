@@ -1,5 +1,6 @@
 """Hubs: the catalogue, the clusters, each hub with its revisions, what its meter saw, how well it kept its promise."""
 
+from provisioning.models.events import EventOverride, EventWindow
 from provisioning.models.holds import HubHold
 from provisioning.models.hubs import (
     Cluster,
@@ -30,6 +31,8 @@ __all__ = [
     "Cluster",
     "ClusterCredential",
     "Environment",
+    "EventOverride",
+    "EventWindow",
     "Hub",
     "HubDay",
     "HubDayUser",

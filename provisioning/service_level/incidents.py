@@ -10,7 +10,7 @@ from consortium.kernel import audit
 from consortium.kernel.errors import Invalid
 from members.models import User
 from members.permissions import Permission, check_staff
-from provisioning.models import Cluster, Hub, Incident, IncidentUpdate, Maintenance
+from provisioning.models import Cluster, EventWindow, Hub, Incident, IncidentUpdate, Maintenance
 from provisioning.states import INCIDENT
 
 
@@ -29,13 +29,14 @@ def announce_maintenance(
 ) -> Maintenance:
     """Will announce work on a cluster, or on all: excluded from the service level if it begins 72 hours from now.
 
-    Raises Forbidden, Invalid for an end before the beginning, or a beginning in the past.
+    Raises Forbidden, Invalid for an end before the beginning, a beginning in the past, or a hub's event meanwhile.
     """
     check_staff(by, Permission.OPERATE_HUBS)
     if ends_at <= starts_at:
         raise Invalid(_("The work must end after it begins."), field="ends_at")
     if starts_at < at:
         raise Invalid(_("Work that has begun already is an incident, not maintenance."), field="starts_at")
+    _refuse_in_events(cluster, starts_at, ends_at)
     row = Maintenance.objects.create(
         cluster=cluster,
         title_en=title_en,
@@ -48,6 +49,16 @@ def announce_maintenance(
     )
     audit.record("provisioning.maintenance_announced", row, by=by, at=at, institution_id=None)
     return row
+
+
+def _refuse_in_events(cluster: Cluster | None, starts_at: datetime, ends_at: datetime) -> None:
+    """An exam is not the time for maintenance. Needs a scope in which every university's events are visible."""
+    events = EventWindow.objects.filter(status="booked", starts_at__lt=ends_at, ends_at__gt=starts_at)
+    event = (events.filter(hub__cluster=cluster) if cluster else events).select_related("hub").first()
+    if event is not None:
+        text = _("The hub %(hub)s has an event from %(from)s to %(to)s UTC. Choose other dates, or ask its university.")
+        values = {"from": f"{event.starts_at:%Y-%m-%d %H:%M}", "to": f"{event.ends_at:%Y-%m-%d %H:%M}"}
+        raise Invalid(text % {"hub": event.hub.slug, **values}, field="starts_at")
 
 
 @transaction.atomic

@@ -21,6 +21,7 @@ from consortium.management.demo.applying import tell_applying
 from consortium.management.demo.books import tell_books
 from consortium.management.demo.costs import tell_costs
 from consortium.management.demo.domains import tell_domains
+from consortium.management.demo.events import tell_events
 from consortium.management.demo.foundation import lay_foundation
 from consortium.management.demo.history import tell_history
 from consortium.management.demo.invoicing import tell_invoicing
@@ -77,6 +78,7 @@ def tell(
         step.link = _url("agreement", NEWCOMER, agreement.pk)
     with narrator.step("hub", "Its JupyterHub is provisioned") as step:
         hub = story.provide_hub()
+        tell_events(hub=hub, by=users["technical"], at=now())
         tell_support(hub=hub, by=users["technical"], staff=users["staff"], at=now())
         step.link = hub.url
     with narrator.step("student", "A student signs in and works") as step:
