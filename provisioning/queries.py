@@ -15,6 +15,7 @@ from django.db.models import Count, F, OuterRef, QuerySet, Sum
 
 from consortium.kernel.periods import Month, day_period
 from members.models import Institution
+from provisioning.events.page import booked_events
 from provisioning.models import Environment, Hub, HubDay, HubDayUser, HubHold
 
 # A hub that was seen healthy within so many planned looks is healthy; later than that nobody knows.
@@ -115,10 +116,13 @@ def months_with_use(institution_id: UUID) -> tuple[Month, ...]:
 def hub_of(institution: Institution, slug: str) -> Hub | None:
     """Will return the institution's hub of that slug with its cluster and its open hold, if there is one.
 
-    The hold stands on the row as `hold_reason` and `held_until`, which may have run out.
+    The hold stands on the row as `hold_reason` and `held_until`, which may have run out; what is booked as `booked`,
+    which provisioning.events.page.coming_events reads.
     """
     hold = HubHold.objects.filter(hub=OuterRef("pk"), released_at=None)
-    hubs = Hub.objects.annotate(hold_reason=hold.values("reason")[:1], held_until=hold.values("until")[:1])
+    hubs = Hub.objects.annotate(
+        hold_reason=hold.values("reason")[:1], held_until=hold.values("until")[:1], booked=booked_events()
+    )
     return hubs.filter(institution=institution, slug=slug).select_related("cluster", "requested_by").first()
 
 

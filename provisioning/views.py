@@ -15,7 +15,7 @@ from consortium.kernel.errors import PortalError
 from consortium.kernel.periods import Month, local_date
 from members.permissions import Permission
 from members.web import MemberRequest, institution_page
-from provisioning.events.page import event_rows
+from provisioning.events.page import coming_events
 from provisioning.exports import usage_csv as write_usage_csv
 from provisioning.hub_page import hub_view, taken_away
 from provisioning.lifecycle import work_on
@@ -44,7 +44,7 @@ def hub(request: MemberRequest, hub_slug: str) -> HttpResponse:
     may_end = Permission.RETIRE_HUB in request.permissions
     context = _context(request, row) | {
         "view": view,
-        "events": event_rows(row, at=at, coming=True),
+        "events": coming_events(row, at=at),
         "panel": panel,
         "act": act,
         "is_held": held_until is not None and held_until > at,
