@@ -1,4 +1,4 @@
-"""Tenancy, states and frozen rows of events (0121_event_guards)."""
+"""Tenancy, states and frozen rows of events (0041_event_guards)."""
 
 from django.db import migrations
 
@@ -6,7 +6,7 @@ from consortium.kernel.sql import AppendOnly, FrozenAfter, StateTrigger, TenantP
 
 
 class Migration(migrations.Migration):
-    dependencies = [("provisioning", "0120_events")]
+    dependencies = [("provisioning", "0040_events")]
 
     operations = [
         TenantPolicy("provisioning_eventwindow"),

@@ -1,4 +1,4 @@
-# 0120_events
+# 0040_events
 
 import consortium.kernel.fields
 import django.contrib.postgres.constraints
@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('members', '0032_access_decisions'),
-        ("provisioning", "0035_support_guards"),
+        ("provisioning", "0039_pause_guards"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
