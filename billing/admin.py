@@ -51,6 +51,7 @@ from members.staff_admin import Act, ActingAdmin, StaffAdmin
 class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg] # generic to the type checker alone
     """Rows beneath another one, to look at."""
 
+    template = "admin/read_only_rows.html"
     extra = 0
     can_delete = False
 

@@ -253,6 +253,7 @@ class PartInline(admin.TabularInline):  # type: ignore[type-arg] # generic to th
     """What is recognised when."""
 
     model = DeferralPart
+    template = "admin/read_only_rows.html"
     fields = ("month", "amount", "currency")
     extra = 0
     can_delete = False

@@ -48,6 +48,7 @@ from members.staff_admin import StaffAdmin, held_by
 class Rows(admin.TabularInline):  # type: ignore[type-arg] # generic to the type checker alone
     """Rows beneath another one, to look at."""
 
+    template = "admin/read_only_rows.html"
     extra = 0
     can_delete = False
 

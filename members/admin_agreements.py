@@ -40,13 +40,15 @@ LIVE = ("in_force", "suspended", "terminating")
 class ReasonForm(forms.Form):
     """Why."""
 
-    reason = forms.CharField(max_length=5_000, widget=forms.Textarea(attrs={"rows": 6}))
+    reason = forms.CharField(
+        label="Reason, which the owners read", max_length=5_000, widget=forms.Textarea(attrs={"rows": 6})
+    )
 
 
 class TextForm(forms.Form):
     """What is said to the other side."""
 
-    text = forms.CharField(max_length=5_000, widget=forms.Textarea(attrs={"rows": 6}))
+    text = forms.CharField(label="Your message", max_length=5_000, widget=forms.Textarea(attrs={"rows": 6}))
 
 
 class NothingForm(forms.Form):

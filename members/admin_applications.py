@@ -13,6 +13,7 @@ from consortium.kernel.clock import now
 from consortium.kernel.formats import money_text
 from consortium.kernel.periods import local_date, zone
 from members import directory, onboarding
+from members.admin_inlines import ReadOnlyInline
 from members.answers import ANSWERS, postal_address
 from members.application_forms import UnlistedForm
 from members.models import AccessRequest, Application, ApplicationNote, User
@@ -27,16 +28,26 @@ SHOWN = tuple("named" if name == "administrators" else name for name in ANSWERS)
 _MARKS = {"ok": "✓ fine", "look": "▲ look at it", "stop": "■ in the way"}
 
 
-class TextForm(forms.Form):
-    """What staff write to the applicant, or among themselves."""
+class QuestionForm(forms.Form):
+    """What staff ask the applicant."""
 
-    text = forms.CharField(max_length=5_000, widget=forms.Textarea(attrs={"rows": 6}))
+    text = forms.CharField(
+        label="Your question, in the applicant's language", max_length=5_000, widget=forms.Textarea(attrs={"rows": 6})
+    )
+
+
+class NoteForm(forms.Form):
+    """What staff write among themselves."""
+
+    text = forms.CharField(label="Your note", max_length=5_000, widget=forms.Textarea(attrs={"rows": 6}))
 
 
 class DeclineForm(forms.Form):
     """Why."""
 
-    reason = forms.CharField(max_length=5_000, widget=forms.Textarea(attrs={"rows": 6}))
+    reason = forms.CharField(
+        label="Reason, which the applicant reads", max_length=5_000, widget=forms.Textarea(attrs={"rows": 6})
+    )
 
 
 class ApproveForm(forms.Form):
@@ -68,26 +79,12 @@ class ConfirmForm(UnlistedForm):
         return name
 
 
-class NoteInline(admin.TabularInline):  # type: ignore[type-arg] # generic to the type checker alone
+class NoteInline(ReadOnlyInline):
     """The conversation about an application, oldest first; it grows by the acts alone."""
 
     model = ApplicationNote
     fields = ("at", "kind", "author", "text")
     readonly_fields = fields
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
-        """Nobody."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Nobody."""
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Who sees the page sees them."""
-        return True
 
 
 def preview_approval(row: Application) -> list[tuple[str, object]]:
@@ -186,7 +183,7 @@ class ApplicationAdmin(ActingAdmin):
             name="ask",
             label="Ask a question",
             explain="The applicant gets your question by mail; the application waits for the answer.",
-            form=TextForm,
+            form=QuestionForm,
             run=onboarding.ask_applicant,
             states=("submitted", "questioned"),
             permission=Permission.REVIEW_APPLICATIONS,
@@ -195,7 +192,7 @@ class ApplicationAdmin(ActingAdmin):
             name="note",
             label="Add a note",
             explain="Only staff read it.",
-            form=TextForm,
+            form=NoteForm,
             run=onboarding.add_internal_note,
             states=("submitted", "questioned", "approved", "declined"),
             permission=Permission.REVIEW_APPLICATIONS,

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from consortium.kernel.clock import now
 from consortium.models import Document
 from members import diligence
+from members.admin_inlines import ReadOnlyInline
 from members.models import DiligenceDocument, DiligenceVersion, User
 from members.permissions import Permission
 from members.staff_admin import Act, ActingAdmin
@@ -74,26 +75,12 @@ class OverdueFilter(admin.SimpleListFilter):
         return queryset & diligence.overdue_documents(now().date()) if self.value() == "yes" else queryset
 
 
-class VersionInline(admin.TabularInline):  # type: ignore[type-arg] # generic to the type checker alone
+class VersionInline(ReadOnlyInline):
     """The versions of a document."""
 
     model = DiligenceVersion
     fields = ("number", "dated", "published_by", "published_at", "files")
     readonly_fields = fields
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
-        """Versions come by the act alone."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Nobody."""
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        """Who sees the page sees them."""
-        return True
 
     @admin.display(description="files")
     def files(self, row: DiligenceVersion) -> SafeString:

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg] # generic to the type checker alone
     """Rows beneath another one that nobody edits here."""
 
+    template = "admin/read_only_rows.html"
     extra = 0
     can_delete = False
 

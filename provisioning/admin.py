@@ -56,6 +56,7 @@ class RevisionInline(admin.TabularInline):  # type: ignore[type-arg] # generic t
     """A hub's revisions, newest first."""
 
     model = HubRevision
+    template = "admin/read_only_rows.html"
     extra = 0
     can_delete = False
     fields = readonly_fields = ("generation", "spec_hash", "author", "at", "note")

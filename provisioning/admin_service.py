@@ -42,6 +42,7 @@ class UpdateInline(admin.TabularInline):  # type: ignore[type-arg] # generic to 
     """What was said, newest first."""
 
     model = IncidentUpdate
+    template = "admin/read_only_rows.html"
     extra = 0
     can_delete = False
     fields = readonly_fields = ("at", "status", "text_en", "text_fr", "author")
