@@ -15,6 +15,7 @@ from members.models import (
     Agreement,
     AgreementEvent,
     Application,
+    ApplicationNote,
     Institution,
     Invitation,
     Membership,
@@ -183,6 +184,16 @@ def timeline(application: Application, *, internal: bool = False) -> list[Event]
         body = application.decision_reason
         events.append(Event(at=application.decided_at, title=state_words(application.status), body=body, tone=tone))
     return sorted(events, key=lambda event: event.at)
+
+
+def open_questions(application: Application) -> list[ApplicationNote]:
+    """What the consortium has asked since the applicant's last answer, oldest first; empty when nothing is open."""
+    if application.status != "questioned":
+        return []
+    asked: list[ApplicationNote] = []
+    for note in application.notes.filter(kind__in=["question", "answer"]).order_by("at"):
+        asked = [*asked, note] if note.kind == "question" else []
+    return asked
 
 
 def _signed(application: Application) -> list[Event]:

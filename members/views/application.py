@@ -213,6 +213,7 @@ def application(request: ApplicantRequest) -> HttpResponse:
         "standing": journey.standing_of(row, agreement),
         "steps": journey.steps_of(row, agreement),
         "events": queries.timeline(row),
+        "questions": queries.open_questions(row),
         "parts": parts_of(row),
         "form": form,
         "form_errors": status == 422,
