@@ -1,8 +1,6 @@
 """The demonstration's due-diligence pack, and an application that waits for a reviewer."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from django.template.loader import render_to_string
 from django.utils import translation
@@ -11,63 +9,15 @@ from consortium.kernel.audit import System
 from consortium.kernel.language import LANGUAGES, bilingual
 from consortium.kernel.pdf import write_pdf
 from consortium.management.demo.history import answers_of
+from consortium.management.demo.papers import PAPERS, Paper, paper_text
 from members.agreement_document import SHEET, clauses_html
 from members.diligence import PackFile, add_document, publish_version
 from members.models import Application, DiligenceDocument, Institution, Issuer, User
 from members.onboarding import answer_question, ask_applicant, save_application, start_application, submit_application
 
 SETUP = System("demo")
-TEXTS = Path(__file__).parent / "pack"
 NOTES = {"en": "Demonstration data", "fr": "Données de démonstration"}
 APPLICANT = "usask"
-
-
-@dataclass(frozen=True)
-class Paper:
-    """A document of the pack."""
-
-    slug: str
-    kind: str
-    title_en: str
-    title_fr: str
-    description_en: str
-    description_fr: str
-
-
-PAPERS = (
-    Paper(
-        "hecvat",
-        "hecvat",
-        "HECVAT answers",
-        "Réponses au HECVAT",
-        "Security questions of higher education, as far as the software answers them.",
-        "Questions de sécurité de l'enseignement supérieur, dans la mesure où le logiciel y répond.",
-    ),
-    Paper(
-        "privacy",
-        "privacy",
-        "Privacy impact: what we keep and why",
-        "Vie privée : ce que nous conservons et pourquoi",
-        "Input for your own assessment.",
-        "Éléments pour votre propre évaluation.",
-    ),
-    Paper(
-        "data-flow",
-        "data_flow",
-        "Data flow",
-        "Circulation des données",
-        "What moves between people, hubs, the portal and the cloud.",
-        "Ce qui circule entre les personnes, les hubs, le portail et le nuage.",
-    ),
-    Paper(
-        "subprocessors",
-        "subprocessors",
-        "Subprocessors",
-        "Sous-traitants",
-        "Who else handles information, and for what.",
-        "Qui d'autre traite des renseignements, et pourquoi.",
-    ),
-)
 
 
 def tell_applying(*, issuer: Issuer, staff: User, at: datetime) -> None:
@@ -88,7 +38,6 @@ def _publish(paper: Paper, issuer: Issuer, at: datetime) -> None:
 
 
 def _pdf(paper: Paper, issuer: Issuer, language: str, at: datetime) -> bytes:
-    text = (TEXTS / f"{paper.slug}_{language}.md").read_text(encoding="utf-8")
     with translation.override(language):
         html = render_to_string(
             "documents/diligence.html",
@@ -98,7 +47,7 @@ def _pdf(paper: Paper, issuer: Issuer, language: str, at: datetime) -> bytes:
                 "issuer": bilingual(issuer, "name", language),
                 "note": NOTES[language],
                 "dated": at.date(),
-                "text": clauses_html(text),
+                "text": clauses_html(paper_text(paper, issuer, language, at)),
             },
         )
     return write_pdf(html, sheet=SHEET)
