@@ -1,177 +1,121 @@
-"""Journey "Team" in a real browser, by keyboard: invited, signed up, a passkey, the people page; then only the passkey.
+"""Journey "Team" in a real browser, by keyboard, in English then French: invited, signed up, a passkey, people.
 
-The portal runs in this process over a database of the test's own; the passkey is Chromium's virtual authenticator.
+The passkey is Chromium's virtual authenticator.
 """
 
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from wsgiref.simple_server import WSGIRequestHandler
 
 import pytest
-from django.core.servers.basehttp import ThreadedWSGIServer
-from django.core.wsgi import get_wsgi_application
-from playwright.sync_api import Browser, Page
+from django.utils import translation
+from django.utils.translation import gettext
+from playwright.sync_api import Browser
 
 from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.models import Invitation, Seat
 from tests.cast import PASSWORD, make_cast
-from tests.functional.looking import check
+from tests.functional.windows import Window, window
 from tests.unit.members.invited import invited, link_to
 
+pytestmark = pytest.mark.usefixtures("one_thread_is_enough")
+
 NEW = "newcomer@cedar.example"
-NARROW = {"width": 320, "height": 640}
-WIDE = {"width": 1280, "height": 900}
-
-
-class Quiet(WSGIRequestHandler):
-    """Answers without a line on stderr for each request."""
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
 
 @dataclass
-class Window:
-    """What `check` of the demonstration's tests looks at: a page and what went wrong on it."""
+class Newcomer:
+    """Who was invited in which language, by which link, and sits at which window; somebody else's seat."""
 
-    page: Page
-    problems: list[str] = field(default_factory=list)
+    language: str
+    link: str
+    seat: str
+    window: Window
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread_is_enough() -> Iterator[None]:
-    """Playwright keeps an event loop in the thread of the test, which Django would refuse; nothing runs in it here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        yield
-
-
-@pytest.fixture
-def portal_url(committed_db: str) -> Iterator[str]:
-    """The portal on a port of its own, by the name that passkeys need."""
-    server = ThreadedWSGIServer(("127.0.0.1", 0), Quiet, ipv6=False)
-    server.set_app(get_wsgi_application())
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    yield f"http://localhost:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join(5)
+    def words(self, message: str) -> str:
+        """A sentence of the portal in the language of the invitation."""
+        with translation.override(self.language):
+            return gettext(message)
 
 
-@pytest.fixture
-def links(committed_db: str) -> dict[str, str]:
-    """The links of two invitations, in either language, and an expired one for the list."""
-    at = now()
+@pytest.fixture(params=["en", "fr"])
+def newcomer(request: pytest.FixtureRequest, portal_url: str, browser: Browser) -> Iterator[Newcomer]:
+    """An owner to be, invited to cedar, and an expired invitation for the list; a computer with a passkey reader."""
+    at, language = now(), request.param
     cast = make_cast(at - timedelta(days=400))
-    invited(cast, at, email=NEW, role="owner")
-    found = {"en": link_to(NEW, at)}
-    invited(cast, at, email="nouvelle@cedar.example", role="viewer", language="fr")
-    found["fr"] = link_to("nouvelle@cedar.example", at)
+    invited(cast, at, email=NEW, role="owner", language=language)
+    link = link_to(NEW, at)
     late = invited(cast, at, email="late@cedar.example")
     with consortium_scope(Scope.COMMAND):
         Invitation.objects.filter(pk=late.pk).update(sent_at=at - timedelta(days=8), expires_at=at - timedelta(days=1))
         offered = Seat.objects.filter(user=cast.viewer).values_list("pk", flat=True).get()
-    return found | {"seat": str(offered)}
+    with window(browser, url=portal_url, journey=f"team-{language}") as opened:
+        devtools = opened.page.context.new_cdp_session(opened.page)
+        devtools.send("WebAuthn.enable")
+        options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
+        devtools.send(
+            "WebAuthn.addVirtualAuthenticator",
+            {"options": options | {"isUserVerified": True, "automaticPresenceSimulation": True}},
+        )
+        yield Newcomer(language, link, str(offered), opened)
 
 
-@pytest.fixture
-def window(browser: Browser) -> Iterator[Window]:
-    """A fresh browser whose computer has a passkey reader."""
-    context = browser.new_context(viewport=WIDE)  # type: ignore[arg-type] # a dictionary of that shape
-    window = Window(context.new_page())
-    window.page.on("console", lambda m: window.problems.append(m.text) if m.type == "error" else None)
-    window.page.on("pageerror", lambda error: window.problems.append(str(error)))
-    devtools = context.new_cdp_session(window.page)
-    devtools.send("WebAuthn.enable")
-    options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
-    devtools.send(
-        "WebAuthn.addVirtualAuthenticator",
-        {"options": options | {"isUserVerified": True, "automaticPresenceSimulation": True}},
-    )
-    yield window
-    context.close()
+def test_somebody_is_invited_signs_up_sets_up_a_passkey_and_manages_people(newcomer: Newcomer) -> None:
+    window, words = newcomer.window, newcomer.words
+    accept(newcomer)
+    window.looked_at("mfa")  # an owner needs a second factor first
+    window.follow(words("Add a passkey"))
+    window.looked_at("reauthenticate")
+    window.write("password", PASSWORD)
+    window.enter()
+    window.looked_at("passkey-add")
+    window.send(words("Add a passkey"))
+    window.page.wait_for_url("**/recovery-codes/")
+    window.open(f"/{newcomer.language}/accounts/mfa/webauthn/")
+    window.looked_at("passkeys")
+    people(newcomer)
+    window.tab_to(window.page.locator("details.account-menu summary"))
+    window.page.keyboard.press("Enter")
+    window.enter(window.page.locator("details.account-menu").get_by_role("button", name=words("Sign out")))
+    window.open(f"/{newcomer.language}/accounts/login/")
+    window.looked_at("login")
+    window.send(words("Sign in with a passkey"))
+    window.page.wait_for_url(lambda url: "/accounts/" not in url)
+    window.open(f"/{newcomer.language}/i/cedar/people/")
 
 
-def looked_at(window: Window, name: str) -> None:
-    """Axe, the console, and 320 px without sideways scrolling of the page."""
-    check(window, f"team {name}")
-    window.page.set_viewport_size(NARROW)  # type: ignore[arg-type]
-    assert window.page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], name
-    window.page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+def accept(newcomer: Newcomer) -> None:
+    """Open the link of the mail, make an account with its address, take the seat."""
+    window, words = newcomer.window, newcomer.words
+    window.open(newcomer.link)
+    assert window.page.get_attribute("html", "lang") == newcomer.language
+    window.looked_at("invitation")
+    window.send(words("Create an account"))
+    window.looked_at("signup")
+    assert window.page.locator("input[name=email]").input_value() == NEW
+    window.write("password1", PASSWORD)
+    window.write("password2", PASSWORD)
+    window.enter()
+    window.page.wait_for_url(f"**/{newcomer.language}/invitations/")
+    window.send(words("Accept the invitation"))
+    window.page.wait_for_url(f"**/{newcomer.language}/accounts/mfa/")
 
 
-def press(page: Page, name: str) -> None:
-    """Use a button by keyboard."""
-    button = page.get_by_role("button", name=name, exact=True)
-    button.focus()
-    button.press("Enter")
-
-
-def test_somebody_is_invited_signs_up_sets_up_a_passkey_and_manages_people(
-    links: dict[str, str], portal_url: str, window: Window
-) -> None:
-    page = window.page
-    page.goto(portal_url + links["fr"])
-    looked_at(window, "invitation-fr")
-    page.goto(portal_url + links["en"])
-    looked_at(window, "invitation")
-    press(page, "Create an account")
-    looked_at(window, "signup")
-    assert page.locator("input[name=email]").input_value() == NEW
-    page.locator("input[name=password1]").fill(PASSWORD)
-    page.locator("input[name=password2]").fill(PASSWORD)
-    page.locator("input[name=password2]").press("Enter")
-    page.wait_for_url("**/en/invitations/")
-    press(page, "Accept the invitation")
-    page.wait_for_url("**/en/accounts/mfa/")  # an owner needs a second factor first
-    looked_at(window, "mfa")
-    page.get_by_role("link", name="Add a passkey").press("Enter")
-    looked_at(window, "reauthenticate")
-    page.locator("input[name=password]").fill(PASSWORD)
-    page.locator("input[name=password]").press("Enter")
-    page.wait_for_url("**/webauthn/add/")
-    looked_at(window, "passkey-add")
-    press(page, "Add a passkey")
-    page.wait_for_url("**/recovery-codes/")
-    page.goto(f"{portal_url}/en/accounts/mfa/webauthn/")
-    looked_at(window, "passkeys")
-    people(window, portal_url, links)
-    press_menu_sign_out(page)
-    page.goto(f"{portal_url}/en/accounts/login/")
-    looked_at(window, "login")
-    press(page, "Sign in with a passkey")
-    page.wait_for_url(lambda url: "/accounts/" not in url)
-    assert page.goto(f"{portal_url}/en/i/cedar/people/").status == 200  # type: ignore[union-attr]
-
-
-def people(window: Window, portal_url: str, links: dict[str, str]) -> None:
-    """Every page of the people of the university, looked at, in both languages."""
-    page = window.page
-    for language in ("en", "fr"):
-        for name, path in {
-            "people": "i/cedar/people/",
-            "seat": f"i/cedar/people/{links['seat']}/",
-            "ownership": "i/cedar/people/ownership/",
-            "sessions": "accounts/sessions/",
-            "profile": "accounts/profile/",
-        }.items():
-            page.goto(f"{portal_url}/{language}/{path}")
-            looked_at(window, f"{name}-{language}")
-    page.goto(f"{portal_url}/en/i/cedar/people/")
-    page.locator("input[name=email]").fill("no address")
-    press(page, "Send the invitation")
-    page.wait_for_selector(".error-summary")
-    window.problems[:] = [each for each in window.problems if "422" not in each]
-    looked_at(window, "people-error")
-
-
-def press_menu_sign_out(page: Page) -> None:
-    """Sign out from the account menu."""
-    page.locator("details.account-menu summary").press("Enter")
-    page.locator("details.account-menu").get_by_role("button", name="Sign out").press("Enter")
-    page.wait_for_load_state()
+def people(newcomer: Newcomer) -> None:
+    """Every page of the people of the university, looked at, and an invitation that is refused."""
+    window = newcomer.window
+    for name, path in {
+        "seat": f"i/cedar/people/{newcomer.seat}/",
+        "ownership": "i/cedar/people/ownership/",
+        "sessions": "accounts/sessions/",
+        "profile": "accounts/profile/",
+        "people": "i/cedar/people/",
+    }.items():
+        window.open(f"/{newcomer.language}/{path}")
+        window.looked_at(name)
+    window.write("email", "no address")
+    window.send(newcomer.words("Send the invitation"))
+    window.refused()
+    window.looked_at("people-error")
+    assert window.page.locator("[name=email]").input_value() == "no address"
