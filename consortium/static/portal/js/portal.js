@@ -135,3 +135,10 @@ for (const button of document.querySelectorAll("[data-theme-toggle]")) {
 
 announceMilestones(document, false);
 prepare(document);
+
+// An address that ends in #main (the skip link) or #sign takes the focus away once the page is loaded; a form that was
+// refused at such an address gets it back for its error summary.
+const refused = document.querySelector("[data-focus]");
+if (refused && location.hash) {
+  window.addEventListener("load", () => requestAnimationFrame(() => setTimeout(() => refused.focus())));
+}
