@@ -39,7 +39,7 @@ from tests.functional.conftest import totp
 from tests.functional.windows import Window, window
 from tests.unit.members.story import deliver
 
-pytestmark = pytest.mark.usefixtures("one_thread_is_enough")
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.usefixtures("one_thread_is_enough")]
 
 ALMA = "alma@birch.example"
 STAFF = "staff@people.example"
@@ -103,11 +103,11 @@ def journey(request: pytest.FixtureRequest, portal_url: str, browser: Browser) -
         publish_template(issuer=cast.issuer, **titles, **CLAUSES, schedule=SCHEDULE, by=System("test"), at=at)
         _publish_pack(at)
     with ExitStack() as opened:
-        windows = [
+        owner, staff, anybody = (
             opened.enter_context(window(browser, url=portal_url, journey=f"join-{language} {who}"))
             for who in ("owner", "staff", "anybody")
-        ]
-        yield Journey(language, *windows, secret)
+        )
+        yield Journey(language, owner, staff, anybody, secret)
 
 
 def _publish_pack(at: Any) -> None:

@@ -19,7 +19,7 @@ from tests.cast import PASSWORD, make_cast
 from tests.functional.windows import Window, window
 from tests.unit.members.invited import invited, link_to
 
-pytestmark = pytest.mark.usefixtures("one_thread_is_enough")
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.usefixtures("one_thread_is_enough")]
 
 NEW = "newcomer@cedar.example"
 
