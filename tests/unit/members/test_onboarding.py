@@ -154,9 +154,10 @@ def test_approval_makes_the_membership_the_owner_and_the_offer(cast: Cast, birch
     assert agreement.schedule["dues"] == "6000.00"
     assert agreement.schedule["po_required"] is True
     actions = list(AuditEvent.objects.filter(institution_id=birch.pk).order_by("seq").values_list("action", flat=True))
-    assert actions[-4:] == [
+    assert actions[-5:] == [
         "members.application_approved",
         "members.membership_begun",
+        "members.invitation_sent",  # the administrator who was named
         "members.agreement_drafted",
         "members.agreement_offered",
     ]
