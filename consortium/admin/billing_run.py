@@ -4,6 +4,7 @@ Nothing goes out before somebody read the totals and typed them. The page says w
 and opened again at any point.
 """
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -21,6 +22,7 @@ from billing.preflighting import NEVER_ACCEPTED
 from consortium.kernel import audit, jobs
 from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
+from consortium.kernel.formats import money_text
 from consortium.kernel.periods import Month
 from consortium.models import Job
 from consortium.usecases.billing_run import RunView, months_to_close, run_view
@@ -65,11 +67,22 @@ class BillingRunAdmin(StaffAdmin):
     """Runs, and the page of each month."""
 
     list_display = [
-        "period", "number", "status", "invoices", "totals", "needs_second", "prepared_by", "prepared_at", "approved_by",
+        "period", "run", "status", "invoices", "sums", "needs_second", "prepared_by", "prepared_at", "approved_by",
     ]  # fmt: skip
     list_filter = ["status", "period__issuer"]
     list_select_related = ["period", "prepared_by", "approved_by"]
     change_list_template = "billing/admin/runs.html"
+
+    @admin.display(description="run", ordering="number")
+    def run(self, row: BillingRun) -> int:
+        """How often the month's closing began."""
+        return row.number
+
+    @admin.display(description="totals")
+    def sums(self, row: BillingRun) -> str:
+        """What its invoices come to, a sum for each currency."""
+        totals = {currency: Decimal(total) for currency, total in row.totals.items()}
+        return ", ".join(money_text(total, currency, language="en", code=True) for currency, total in totals.items())
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BillingRun]:
         """Runs with their months."""
