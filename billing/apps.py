@@ -18,6 +18,7 @@ class BillingConfig(AppConfig):
             dispute_emails,
             documents,
             emails,
+            lapse_emails,
             money_back_mails,
             order_mails,
             pay_links,

@@ -1,4 +1,4 @@
-"""The state machines of getting paid: disputes, questions, deliveries, bounces, reminders, payment in parts."""
+"""The state machines of getting paid: disputes, questions, deliveries, bounces, reminders, parts, the ladder."""
 
 from consortium.kernel.states import Machine, State
 
@@ -122,3 +122,27 @@ ARRANGEMENT = Machine(
         State("cancelled", "member", "All of it is due again.", "Tout est de nouveau dû."),
     ),
 )  # fmt: skip
+
+LAPSE = Machine(
+    "billing.LapseStep.status",
+    "billing_lapsestep",
+    "status",
+    (
+        State(
+            "proposed",
+            "finance",
+            "A person confirms it or lays it aside.",
+            "Une personne la confirme ou l'écarte.",
+            ("confirmed", "dismissed"),
+        ),
+        State(
+            "confirmed",
+            "member",
+            "Pay what is overdue; then it is lifted.",
+            "Payez ce qui est en retard ; la mesure est alors levée.",
+            ("lifted",),
+        ),
+        State("dismissed", "nobody", "Nothing: it was laid aside.", "Rien : elle a été écartée."),
+        State("lifted", "nobody", "Nothing: what was overdue is settled.", "Rien : le retard est réglé."),
+    ),
+)

@@ -43,6 +43,7 @@ class Permission(StrEnum):
     CLOSE_MONTH = "close_month"
     ISSUE_INVOICES = "issue_invoices"
     REFUND_PAYMENTS = "refund_payments"
+    DECIDE_STANDING = "decide_standing"
     READ_AUDIT = "read_audit"
 
 
@@ -79,7 +80,9 @@ ROLES: dict[Role, frozenset[Permission]] = {
 }  # fmt: skip
 STAFF_ROLES: dict[StaffRole, frozenset[Permission]] = {
     StaffRole.REVIEWER: frozenset({P.REVIEW_APPLICATIONS, P.COUNTERSIGN_AGREEMENT}),
-    StaffRole.FINANCE: frozenset({P.IMPORT_BILLS, P.CLOSE_MONTH, P.ISSUE_INVOICES, P.REFUND_PAYMENTS}),
+    StaffRole.FINANCE: frozenset(
+        {P.IMPORT_BILLS, P.CLOSE_MONTH, P.ISSUE_INVOICES, P.REFUND_PAYMENTS, P.DECIDE_STANDING}
+    ),
     StaffRole.OPERATOR: frozenset({P.OPERATE_HUBS}),
     StaffRole.AUDITOR: frozenset({P.READ_AUDIT}),
 }

@@ -22,6 +22,7 @@ from members.schedule_terms import (
     Exit,
     FrozenTerms,
     HubFee,
+    Lapse,
     OrderRule,
     Positive,
     Recovery,
@@ -120,6 +121,7 @@ class _Terms(FrozenTerms):
     subprocessors: tuple[Subprocessor, ...] = ()
     allocation: Allocation | None = None
     exit: Exit | None = None
+    lapse: Lapse | None = None
 
     @model_validator(mode="after")
     def _terms_hold_together(self) -> Self:

@@ -17,6 +17,7 @@ from members.schedule_table_parts import (
     days_text,
     exit_rows,
     hours_text,
+    lapse_rows,
     privacy_rows,
     responsibility_rows,
     severity_rows,
@@ -55,6 +56,7 @@ def schedule_parts(agreement: HasTerms, *, language: str) -> tuple[Part, ...]:
             Part(_("Support by severity"), severity_rows(schedule, language)),
             Part(_("Who does what"), responsibility_rows(schedule, language)),
             Part(_("Data protection"), privacy_rows(schedule, language)),
+            Part(_("Unpaid invoices"), lapse_rows(schedule, language)),
             Part(_("Leaving"), exit_rows(schedule, language)),
         )
         return tuple(part for part in parts if part.rows)

@@ -71,6 +71,19 @@ def exit_rows(schedule: Schedule, language: str) -> tuple[Row, ...]:  # noqa: AR
     return tuple(rows)
 
 
+def lapse_rows(schedule: Schedule, language: str) -> tuple[Row, ...]:  # noqa: ARG001 - as the other parts
+    """What follows when invoices stay unpaid."""
+    if schedule.lapse is None:
+        return ()
+    ladder = schedule.lapse
+    return (
+        (_("A notice may be given when an invoice is overdue for"), days_text(ladder.notice_days)),
+        (_("Then no hub may be requested or changed, after"), days_text(ladder.read_only_days)),
+        (_("Then hubs stop until it is paid, after"), days_text(ladder.suspended_days)),
+        (_("Then hubs are exported and ended, after"), days_text(ladder.retired_days)),
+    )
+
+
 def days_text(count: int) -> str:
     """So many calendar days, in words."""
     return _("%(count)d days") % {"count": count}

@@ -156,3 +156,20 @@ class Exit(FrozenTerms):
     deletion_days: Positive = 60
     shutdown_notice_days: Positive = 14
     formats: tuple[Words, ...] = ()
+
+
+class Lapse(FrozenTerms):
+    """What follows when invoices stay unpaid: so many days overdue to a notice, then so many to each further step.
+
+    Read-only: what runs goes on, nothing new begins. Each step needs a person and is lifted when it is paid.
+    """
+
+    notice_days: Positive = 60
+    read_only_days: Positive = 14
+    suspended_days: Positive = 14
+    retired_days: Positive = 60
+
+    def days_before(self, rung: str) -> int:
+        """Will return the days that must be over since the rung before ("notice": since the due day)."""
+        days: int = getattr(self, f"{rung}_days")
+        return days

@@ -46,6 +46,7 @@ from billing.models.processor import (
 from billing.models.purchase_orders import PurchaseOrder, PurchaseOrderLine, PurchaseOrderUse
 from billing.models.reminders import Reminder, ReminderCalendar
 from billing.models.runs import BillingRun
+from billing.models.standing import HubStop, LapseStep
 from billing.models.suppliers import Fund, FundMovement, SupplierBill, SupplierPayment
 
 __all__ = [
@@ -79,12 +80,14 @@ __all__ = [
     "Fund",
     "FundMovement",
     "FxRate",
+    "HubStop",
     "Invoice",
     "InvoiceBalance",
     "InvoiceDelivery",
     "InvoiceLine",
     "InvoiceLineTax",
     "InvoiceQuestion",
+    "LapseStep",
     "LedgerAccount",
     "LedgerEntry",
     "LedgerLeg",

@@ -14,6 +14,7 @@ from billing.admin_disputes import open_disputes, open_questions
 from billing.books_check import open_faults
 from billing.delivering import waiting_deliveries
 from billing.models import CreditProposal, Invoice
+from billing.standing import waiting_steps
 from consortium.admin import billing_run  # noqa: F401 - registers its page
 from consortium.admin.reminders import people_to_call
 from consortium.kernel import audit, jobs
@@ -92,6 +93,11 @@ site.waiting = (
         _("Overdue invoices that need a person"),
         people_to_call,
         lambda: reverse("admin:billing_reminder_changelist") + "?waiting=yes",
+    ),
+    Waiting(
+        _("Steps of a ladder to confirm"),
+        waiting_steps,
+        lambda: reverse("admin:billing_lapsestep_changelist") + "?status__exact=proposed",
     ),
     Waiting(
         _("Disputed lines to decide"),
@@ -231,4 +237,4 @@ class DocumentAdmin(ReadOnlyAdmin):
     list_filter = ["kind", "language"]
 
 
-from consortium.admin import arrangements, bills, rules  # noqa: E402, F401 - registers their pages
+from consortium.admin import arrangements, bills, rules, standing  # noqa: E402, F401 - registers their pages

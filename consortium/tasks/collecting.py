@@ -7,14 +7,15 @@ from billing.disputes import release_unanswered
 from billing.reminding import remind_due
 from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.usecases.enforce_standing import enforce_standing
 
 __all__ = ["collect"]
 
 
 @shared_task(name="consortium.collect")
 def collect() -> int:
-    """Release what payers left unanswered, end arrangements, remind of what is due; returns the steps taken."""
+    """Release what payers left unanswered, end arrangements, remind, enforce standing; returns the steps taken."""
     at = now()
     with consortium_scope(Scope.JOB):
         done = release_unanswered(at=at) + review_arrangements(at=at)
-    return done + remind_due(at=at)
+    return done + remind_due(at=at) + enforce_standing(at=at)

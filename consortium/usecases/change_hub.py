@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from billing.standing import refuse_read_only
 from consortium.kernel.errors import Invalid
 from consortium.models import Job
 from consortium.usecases.hub_price import Asked, hub_price
@@ -47,6 +48,7 @@ def _newest(hub: Hub) -> HubSpec:
 
 
 def _revise(hub: Hub, spec: HubSpec, *, note: str, by: User, at: datetime) -> Job:
+    refuse_read_only(hub.institution_id)
     Institution.objects.select_for_update(no_key=True).get(pk=hub.institution_id)
     entitlement = entitlements(hub.institution_id, at=at)
     others = Hub.objects.filter(institution_id=hub.institution_id).exclude(status__in=["retired", "declined"])

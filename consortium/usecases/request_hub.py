@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from billing.standing import refuse_read_only
 from consortium.kernel.audit import System
 from consortium.kernel.errors import PortalError
 from consortium.kernel.tenancy import Scope, consortium_scope
@@ -76,9 +77,10 @@ def request_hub(*, institution: Institution, wish: requests.HubWish, by: User, a
     Those who set the member's budget where the month would go beyond it; consortium staff
     (provisioning.requests.approve_hub) where the agreement asks for them. Where neither is asked, it is approved here.
     Two requests at once for the last entitled hub: the second waits for the first and is told. Raises NoAgreement,
-    EntitlementExceeded, NoCluster and what provisioning.requests raises. Needs the institution's scope.
+    EntitlementExceeded, ReadOnly, NoCluster and what provisioning.requests raises. Needs the institution's scope.
     """
     Institution.objects.select_for_update(no_key=True).get(pk=institution.pk)
+    refuse_read_only(institution.pk)
     entitlement = entitlements(institution.pk, at=at)
     cluster = _cluster(entitlement)
     check_hub(

@@ -12,6 +12,7 @@ from billing.models import InvoiceBalance
 from consortium.kernel.clock import now
 from consortium.kernel.periods import Month, local_date
 from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.usecases.enforce_standing import standing_of
 from members.models import Agreement, Application, Membership, User
 from members.permissions import Permission, seats_of
 from members.web import MemberRequest, institution_page
@@ -53,6 +54,7 @@ def institution(request: MemberRequest) -> HttpResponse:
     if Permission.VIEW_INVOICES in held:
         balances = list(InvoiceBalance.objects.filter(institution=request.institution).select_related("invoice"))
         context["open_invoices"] = [b for b in balances if b.total > b.paid + b.credited]
+        context["standing"] = standing_of(request.institution, at=at)
         context["undelivered"] = undelivered(request.institution.pk)
         context["dues"] = _due_by_currency(context["open_invoices"])
     return render(request, "institution.html", context)
