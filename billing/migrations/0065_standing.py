@@ -6,10 +6,11 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+# This is 0065_standing.
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0064_reminder_guards'),
+        ("billing", "0064_reminder_guards"),
         ('members', '0032_access_decisions'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

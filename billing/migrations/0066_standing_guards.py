@@ -44,6 +44,7 @@ CREATE TRIGGER billing_lapsestep_in_order BEFORE UPDATE ON billing_lapsestep
 """
 
 
+# This is 0066_standing_guards.
 class Migration(migrations.Migration):
     dependencies = [("billing", "0065_standing")]
 
