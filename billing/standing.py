@@ -185,13 +185,15 @@ def propose_step(agreement: Agreement, *, at: datetime) -> LapseStep | None:
     if found is None or found[1] > today:
         return None
     rung, _day, late = found
+    since = late[0].invoice.due_on
+    assert since is not None  # noqa: S101 - an issued invoice has a due day, says a constraint
     if LapseStep.objects.filter(agreement=agreement, status="proposed").exists() or _laid_aside(agreement, rung, at):
         return None
     step = LapseStep.objects.create(
         institution_id=agreement.institution_id,
         agreement=agreement,
         rung=rung,
-        overdue_since=late[0].invoice.due_on,
+        overdue_since=since,
         facts={each.invoice.number or "": f"{each.payable} {each.invoice.currency}" for each in late},
         proposed_at=at,
     )

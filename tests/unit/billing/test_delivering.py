@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, transaction
+from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,8 +31,11 @@ NOW = datetime.now(UTC)
 
 
 @pytest.fixture(autouse=True)
-def plain_http(settings: Any) -> None:
+def plain_http(settings: Any) -> Iterator[None]:
+    """Without TLS, and with the language given back after a French page."""
     settings.SECURE_SSL_REDIRECT = False
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture

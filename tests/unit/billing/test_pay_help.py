@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 from django.test import Client
+from django.utils import translation
 
 from billing import disputes, questions
 from billing.crediting import issue_credit_note
@@ -32,8 +33,11 @@ WORDS: Any = {"name": "Ada Payer", "email": "ada@cedar.example", "text": "We had
 
 
 @pytest.fixture(autouse=True)
-def plain_http(settings: Any) -> None:
+def plain_http(settings: Any) -> Iterator[None]:
+    """Without TLS, and with the language given back after a French page."""
     settings.SECURE_SSL_REDIRECT = False
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture

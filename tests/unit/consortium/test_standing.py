@@ -1,11 +1,13 @@
 """From overdue to hubs and back: proposed by the agreement's ladder, confirmed by a person, lifted when it is paid."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, transaction
+from django.utils import translation
 
 from billing.arrangements import arrange
 from billing.disputes import open_dispute
@@ -16,8 +18,8 @@ from consortium.kernel import outbox
 from consortium.kernel.errors import Forbidden, Invalid
 from consortium.kernel.tenancy import Scope, consortium_scope, institution_scope
 from consortium.models import Job, OutgoingMail
-from consortium.usecases.change_hub import roll_back
 from consortium.usecases.enforce_standing import carry_out, confirm_rung, enforce_standing, standing_of
+from consortium.usecases.request_hub import request_hub
 from members import agreements
 from members.models import Agreement
 from members.schedule_terms import Lapse
@@ -29,7 +31,7 @@ from tests.integration.members.browser import signed_in, text_of
 from tests.unit.billing.agreed import agreed
 from tests.unit.billing.issued import make_invoice
 from tests.unit.billing.test_reminding import pay
-from tests.unit.provisioning.stories import running_hub
+from tests.unit.provisioning.stories import WISH, running_hub
 
 DUE_ON = date(2026, 11, 1)
 TOTAL = Decimal("2367.90")
@@ -37,8 +39,11 @@ START = datetime(2026, 10, 15, 16, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def plain_http(settings: Any) -> None:
+def plain_http(settings: Any) -> Iterator[None]:
+    """Without TLS, and with the language given back after a French page."""
     settings.SECURE_SSL_REDIRECT = False
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture
@@ -117,7 +122,7 @@ def test_the_ladder_is_walked_by_its_days_stops_hubs_and_is_lifted_when_it_is_pa
     assert (code(cast, 60), wanted(SUSPEND)) == ("escalated", 0)
     confirmed(cast, "read_only", 74)
     with institution_scope(cast.university.pk), pytest.raises(ReadOnly):
-        roll_back(hub, generation=1, by=cast.technical, at=after(75))
+        request_hub(institution=cast.university, wish=WISH, by=cast.technical, at=after(75))
     assert wanted(SUSPEND) == 0
     confirmed(cast, "suspended", 88)
     assert (code(cast, 88), wanted(SUSPEND)) == ("suspended", 1)
