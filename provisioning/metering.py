@@ -16,10 +16,11 @@ from consortium.kernel.errors import PortalError
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.keys import member_key
 from provisioning.drivers import driver_for, target_of
-from provisioning.gateways.base import CHECK_USER, GatewayError, HubDriver, ServerSample
+from provisioning.gateways.base import GatewayError, HubDriver, ServerSample
 from provisioning.models import Hub, Sample, SamplingRun
 from provisioning.pseudonyms import pseudonym
 from provisioning.rollups import metered_hubs, roll_day, roll_recent
+from provisioning.specs import CHECK_USER
 
 log = structlog.get_logger(__name__)
 

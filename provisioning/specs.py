@@ -7,7 +7,7 @@ values schema; a test holds the two together.
 import hashlib
 import json
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -15,6 +15,14 @@ type Values = dict[str, Any]
 
 # The only scopes the portal's token has: enough to meter, not enough to read tokens, start servers or change a user.
 METERING_SCOPES: tuple[str, ...] = ("list:users", "read:users:activity", "read:servers", "read:hub")
+
+# The synthetic user of every hub. It proves that people can work, and is never metered.
+CHECK_USER: Final = "portal-check"
+# A service of its own, apart from the meter's: it may start, use and stop this one user's server, and nothing else.
+CHECK_SERVICE: Final = "portal-check"
+CHECK_SCOPES: tuple[str, ...] = tuple(
+    f"{scope}!user={CHECK_USER}" for scope in ("read:users:name", "servers", "access:servers")
+)
 
 # A slug is a folder, a namespace and a release name: the strictest of the three decides, and no path can be made of it.
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$")]
@@ -203,8 +211,8 @@ def _hub_values(spec: HubSpec, labels: dict[str, str]) -> Values:
         "allowNamedServers": spec.named_servers_per_user > 0,
         "namedServerLimitPerUser": spec.named_servers_per_user or None,
         "labels": labels,
-        "services": {"portal": {"name": "portal"}},
-        "loadRoles": {"portal": {"services": ["portal"], "scopes": list(METERING_SCOPES)}},
+        "services": {name: {"name": name} for name in ("portal", CHECK_SERVICE)},
+        "loadRoles": {role["name"]: {key: role[key] for key in role if key != "name"} for role in portal_roles()},
     }
 
 
@@ -246,7 +254,7 @@ def _authenticator_values(spec: HubSpec) -> Values:
         case LocalSignOn():
             # The accounts of a local hub do not travel; on a cluster its people share a password from the secret.
             base["JupyterHub"] = {"authenticator_class": "shared-password"}
-            base["Authenticator"]["allowed_users"] = sorted(sign_on.allowed_users | sign_on.admins)
+            base["Authenticator"]["allowed_users"] = sorted({*sign_on.allowed_users, *sign_on.admins, CHECK_USER})
         case OidcSignOn():
             base["JupyterHub"] = {"authenticator_class": "generic-oauth"}
             base["GenericOAuthenticator"] = {**oidc_settings(sign_on), **callback}
@@ -254,6 +262,19 @@ def _authenticator_values(spec: HubSpec) -> Values:
             base["JupyterHub"] = {"authenticator_class": "cilogon"}
             base["CILogonOAuthenticator"] = {**_cilogon_settings(sign_on), **callback}
     return base
+
+
+def portal_roles() -> list[Values]:
+    """What the portal may do on a hub: the meter reads; the check works as the synthetic user, whom the role makes."""
+    return [
+        {"name": "portal", "services": ["portal"], "scopes": list(METERING_SCOPES)},
+        {
+            "name": CHECK_SERVICE,
+            "services": [CHECK_SERVICE],
+            "users": [CHECK_USER],
+            "scopes": list(CHECK_SCOPES),
+        },
+    ]
 
 
 def oidc_settings(sign_on: OidcSignOn) -> Values:

@@ -6,16 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from provisioning.specs import HubSpec
 
 StepReport = Callable[[str, str], None]
 """`progress(step, message)`: called as a step begins or changes; the message is for the person who watches."""
-
-
-# The synthetic user of every hub. It proves that people can work, and is never metered.
-CHECK_USER: Final = "portal-check"
 
 
 def no_progress(step: str, message: str) -> None:
@@ -43,6 +39,13 @@ class StaleGenerationError(GatewayError):
             "read the hub again and repeat the act if it is still meant",
             permanent=True,
         )
+
+
+class ProofImpossibleError(GatewayError):
+    """Nothing can be proven about this hub as it is made now: neither that people can work nor that they cannot."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"hub {slug} was made without a synthetic user; reconcile it once to make one", permanent=True)
 
 
 class HubState(StrEnum):
@@ -165,9 +168,12 @@ class WorkProver(Protocol):
     def prove(self, target: HubTarget, progress: StepReport = no_progress) -> None:
         """Has the synthetic user sign in, start a server, write to its home and read it back, and stop the server.
 
+        Where people sign on through their university nobody can do so for a program: there the hub must lead to that
+        sign-on, and the rest is done with a token that is good for the synthetic user's server alone.
         `progress` is told each step as it begins: sign_in, start, write, stop.
 
         Raises:
+            ProofImpossibleError: the hub was made before it had a synthetic user.
             GatewayError: a step failed; the last step told is the one.
         """
         ...

@@ -1,6 +1,6 @@
 """The proof that people can work: a synthetic user visits each hub, and what came of it is written down.
 
-A hub whose driver cannot prove anything has no visits, so its time stays unknown; it is never taken for good.
+A hub about which nothing can be proven has no visits, so its time stays unknown; it is never taken for good or bad.
 """
 
 import time
@@ -14,7 +14,7 @@ from django.conf import settings
 from consortium.kernel.errors import PortalError
 from consortium.kernel.tenancy import Scope, consortium_scope
 from provisioning.drivers import driver_for, target_of
-from provisioning.gateways.base import GatewayError, WorkProver
+from provisioning.gateways.base import GatewayError, ProofImpossibleError, WorkProver
 from provisioning.models import Hub, WorkCheck
 from provisioning.rollups import metered_hubs
 
@@ -42,13 +42,14 @@ def prove_all(*, at: datetime) -> list[WorkCheck]:
     # Threads only talk to hubs: the database, which has the keys of clusters, stays with this one.
     with ThreadPoolExecutor(max_workers=CONCURRENT_VISITS, thread_name_prefix="proof") as pool:
         visits = list(pool.map(_visit, hubs, [prover for _, prover in provers]))
-    return [_write(hub, visit, at=at) for hub, visit in zip(hubs, visits, strict=True)]
+    return [_write(hub, visit, at=at) for hub, visit in zip(hubs, visits, strict=True) if visit is not None]
 
 
 def prove_hub(hub: Hub, *, at: datetime) -> WorkCheck | None:
-    """Will send the synthetic user to one hub; None when its driver cannot prove anything."""
+    """Will send the synthetic user to one hub; None when nothing can be proven about it."""
     prover = _prover(hub)
-    return _write(hub, _visit(hub, prover), at=at) if prover is not None else None
+    visit = _visit(hub, prover) if prover is not None else None
+    return _write(hub, visit, at=at) if visit is not None else None
 
 
 def _prover(hub: Hub) -> WorkProver | None:
@@ -59,12 +60,15 @@ def _prover(hub: Hub) -> WorkProver | None:
     return driver if isinstance(driver, WorkProver) else None
 
 
-def _visit(hub: Hub, prover: WorkProver) -> _Visit:
+def _visit(hub: Hub, prover: WorkProver) -> _Visit | None:
     steps: list[str] = []
     started = time.monotonic()
     error = ""
     try:
         prover.prove(target_of(hub), lambda step, _message: steps.append(step))
+    except ProofImpossibleError as impossible:
+        log.warning("proof.impossible", hub=hub.slug, why=impossible.message)
+        return None
     except (GatewayError, PortalError) as failed:
         error = failed.message
     except Exception as failed:

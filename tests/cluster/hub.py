@@ -22,6 +22,7 @@ import yaml
 from tests.cluster.merging import merged
 from tests.cluster.resources import ApiError, Json, Key
 from tests.cluster.store import Store
+from tests.cluster.volumes import Volumes
 
 VERSION = "5.4.2"
 PAGED = "application/jupyterhub-pagination+json"
@@ -37,8 +38,8 @@ class Refused(Exception):
 class SimulatedHubs:
     """All hubs of a cluster behind its one ingress, told apart by the first part of the path."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, volumes: Volumes) -> None:
+        self.store, self.volumes = store, volumes
         self.tokens: dict[tuple[str, str], str] = {}
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hubs": self}))
         self._http.daemon_threads = True
@@ -76,7 +77,8 @@ class SimulatedHubs:
         values: Json = yaml.safe_load(own["values.yaml"])
         existing = self.secret(namespace, values["hub"]["existingSecret"])
         result: Json = merged(values, yaml.safe_load(existing.get("values.yaml", "{}")))
-        return {**result, "token": existing.get("hub.services.portal.apiToken") or own["hub.services.portal.apiToken"]}
+        tokens = {key.split(".")[2]: text for key, text in {**own, **existing}.items() if key.endswith(".apiToken")}
+        return {**result, "token": tokens["portal"], "tokens": tokens}
 
     def is_up(self, namespace: str, component: str) -> bool:
         try:
@@ -93,7 +95,16 @@ class SimulatedHubs:
         """What KubeSpawner does: the person's claim, and a pod."""
         claim = Key("v1", "persistentvolumeclaims", namespace, f"claim-{name}")
         if claim not in self.store.objects:
-            self.store.create(claim, {"spec": {}}, manager="kubespawner", dry_run=False)
+            notes = {"hub.jupyter.org/username": name, "hub.jupyter.org/servername": ""}
+            labels = {"component": "singleuser-storage", "app": "jupyterhub"}
+            storage = values["singleuser"]["storage"]
+            wanted = {
+                "accessModes": ["ReadWriteOnce"],
+                "storageClassName": storage["dynamic"]["storageClass"],
+                "resources": {"requests": {"storage": storage["capacity"]}},
+            }
+            body = {"metadata": {"labels": labels, "annotations": notes}, "spec": wanted}
+            self.store.create(claim, body, manager="kubespawner", dry_run=False)
         size = values["singleuser"]
         memory = int(size["memory"]["guarantee"].rstrip("M")) * 1024**2
         requests = {"memory": str(memory), "cpu": str(size["cpu"]["guarantee"])}
@@ -126,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
-    do_GET = do_POST = do_DELETE = _any  # noqa: N815 - the names are those of http.server
+    do_GET = do_POST = do_PUT = do_DELETE = _any  # noqa: N815 - the names are those of http.server
 
     def _route(self, raw: bytes) -> None:
         url = urlsplit(self.path)
@@ -134,8 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
         namespace = self.hubs.namespace_of(f"/{base}/")
         if not self.hubs.is_up(namespace, "proxy"):
             raise Refused(503, "no proxy", by_proxy=True)
-        if found := re.fullmatch(r"user/([^/]+)/api", rest):
-            self._server_api(namespace, unquote(found[1]))
+        if found := re.fullmatch(r"user/([^/]+)/api(/contents/.+)?", rest):
+            self._server_api(namespace, unquote(found[1]), unquote(found[2] or ""), raw)
             return
         if not self.hubs.is_up(namespace, "hub"):
             raise Refused(503, "no hub behind the proxy", by_proxy=True)
@@ -143,6 +154,8 @@ class _Handler(BaseHTTPRequestHandler):
         query = {key: given[0] for key, given in parse_qs(url.query).items()}
         if rest == "hub/login":
             self._login(namespace, values, raw)
+        elif rest == "hub/oauth_login":
+            self._lead_away(values)
         elif rest == "hub/api/info":
             self._allow(values, "read:hub")
             self._send(200, {"version": VERSION})
@@ -174,8 +187,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.hubs.tokens[namespace, session] = name
         self._send(302, {}, cookies=[*cookies, f"session={session}; Path=/"], location=f"{self.path[:-5]}home")
 
+    def _lead_away(self, values: Json) -> None:
+        config = values["hub"]["config"]
+        address = config.get("GenericOAuthenticator", {}).get("authorize_url")
+        if config["JupyterHub"]["authenticator_class"] == "cilogon":
+            address = "https://cilogon.org/authorize"
+        if not address:
+            raise Refused(404, "no such page")
+        self._send(302, {}, location=address)
+
     def _user(self, namespace: str, values: Json, name: str, what: str) -> None:
-        if self._who(namespace) != name:
+        if not self._may_work_as(values, name) and self._who(namespace) != name:
             raise Refused(403, "not you")
         match self.command, what:
             case "POST", "/tokens":
@@ -212,10 +234,31 @@ class _Handler(BaseHTTPRequestHandler):
             found.append({"name": notes["hub.jupyter.org/username"], "servers": {"": server}})
         return found
 
-    def _server_api(self, namespace: str, name: str) -> None:
+    def _server_api(self, namespace: str, name: str, path: str, raw: bytes) -> None:
         if Key("v1", "pods", namespace, f"jupyter-{name}") not in self.hubs.store.objects:
             raise Refused(503, "no server", by_proxy=True)
-        self._send(200, {"version": "2.17.0"})
+        if not path:
+            self._send(200, {"version": "2.17.0"})
+            return
+        values = self.hubs.configuration(namespace)
+        if not self._may_work_as(values, name) and self._who(namespace) != name:
+            raise Refused(403, "not yours")
+        file = self.hubs.volumes.of(namespace, f"claim-{name}") / path.removeprefix("/contents/")
+        if self.command == "PUT":
+            file.write_text(json.loads(raw)["content"])
+        if not file.is_file():
+            raise Refused(404, "no such file")
+        self._send(200, {"type": "file", "content": file.read_text()})
+
+    def _may_work_as(self, values: Json, name: str) -> bool:
+        """By the token of a service whose role has the scopes for this one user, and makes the user."""
+        token = self.headers.get("Authorization", "").removeprefix("token ")
+        names = [service for service, known in values["tokens"].items() if known == token]
+        for role in values["hub"]["loadRoles"].values():
+            scopes = {f"servers!user={name}", f"access:servers!user={name}"} <= set(role["scopes"])
+            if scopes and set(names) & set(role["services"]) and name in role.get("users", ()):
+                return True
+        return False
 
     def _allow(self, values: Json, scope: str) -> None:
         if self.headers.get("Authorization") != f"token {values['token']}":

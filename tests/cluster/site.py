@@ -22,6 +22,7 @@ from tests.cluster.hub import SimulatedHubs
 from tests.cluster.resources import Json, Key
 from tests.cluster.server import ClusterServer
 from tests.cluster.store import wait_until
+from tests.cluster.volumes import Volumes
 
 PROJECT = Path(__file__).resolve().parents[2]
 HELM = Path(os.environ.get("HELM") or PROJECT / ".tools" / "helm")
@@ -97,6 +98,7 @@ def kubernetes_site(root: Path) -> Iterator[KubernetesSite]:
     if not os.access(HELM, os.X_OK):
         pytest.fail(f"no Helm at {HELM}: run ./portal test, which fetches it, or set HELM")
     server = ClusterServer()
-    controllers, hubs = Controllers(server.store), SimulatedHubs(server.store)
+    volumes = Volumes(server.store, root / "volumes")
+    controllers, hubs = Controllers(server.store), SimulatedHubs(server.store, volumes)
     with server.listening(), controllers.running(), hubs.listening():
         yield KubernetesSite(root, server, hubs, controllers)

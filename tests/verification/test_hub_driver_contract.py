@@ -24,6 +24,7 @@ from provisioning.gateways.base import (
     HubTarget,
     ServerSample,
     StaleGenerationError,
+    WorkProver,
 )
 from provisioning.gateways.jupyterhub.student import SignInRefusedError, StudentSession
 from provisioning.specs import HubSpec, Size, spec_hash
@@ -133,6 +134,15 @@ class TestHubDriverContract:
         ada.stop_server()
 
         assert site.driver.sample(FIRST) == []
+
+    def test_a_synthetic_user_proves_that_people_can_work(self, site: Site) -> None:
+        assert isinstance(site.driver, WorkProver)
+        steps: list[str] = []
+
+        site.driver.prove(FIRST, lambda step, _message: steps.append(step))
+
+        assert steps == ["sign_in", "start", "write"]
+        assert site.driver.sample(FIRST) == [], "it leaves no server behind"
 
     def test_a_hub_that_was_killed_comes_back_and_keeps_its_running_servers(
         self, site: Site, ada_at_work: StudentSession

@@ -99,14 +99,15 @@ def test_local_drift_of_the_hubs_own_file_is_shown_without_its_secrets(local: Lo
     content = json.loads(path.read_text())
     before = path.read_text()
     try:
-        path.write_text(json.dumps({**content, "default_url": "/tree", "portal_token": "mine"}))
+        path.write_text(json.dumps({**content, "default_url": "/tree", "service_tokens": {"portal": "mine"}}))
         found = local.driver.drift(FIRST, SPEC)
     finally:
         path.write_text(before)
 
     assert [(one.path, one.wanted, one.found) for one in found] == [
         ("config.default_url", '"/lab"', '"/tree"'),
-        ("config.portal_token", "•••", "•••"),
+        ("config.service_tokens.portal", "•••", "•••"),
+        ("config.service_tokens.portal-check", "•••", "(missing)"),
     ]
 
 
@@ -185,6 +186,10 @@ def test_local_hub_with_the_universitys_sign_on_needs_its_client_secret_and_send
     assert answer.is_redirect
     assert answer.headers["location"].startswith("http://127.0.0.1:9/authorize?")
     assert "client_id=south-hub" in answer.headers["location"]
+    steps: list[str] = []
+    local.driver.prove(target, lambda step, _message: steps.append(step))
+    assert steps == ["sign_in", "start", "write"], "nobody signs in, and still it is proven that people can work"
+    assert local.driver.sample(target) == []
     told = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in local.processes()]
     told += [log.read_bytes() for log in HubFolder(local.root, "south-uni").logs.iterdir()]
     assert not any(b"canary-client-secret" in one for one in told)

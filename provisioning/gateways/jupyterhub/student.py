@@ -78,6 +78,19 @@ class StudentSession:
         self._http.cookies.clear()
         self._http.headers["Authorization"] = f"token {token}"
 
+    def use_token(self, name: str, token: str) -> None:
+        """Acts as the person by a token that may do so, in place of signing in."""
+        self._name = name
+        self._http.headers["Authorization"] = f"token {token}"
+
+    def is_led_elsewhere(self) -> bool:
+        """Whether the hub sends whoever signs in to another address, as it does where it keeps no names itself."""
+        answer = self._try_to_send("GET", "/hub/oauth_login")
+        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            checked(answer)
+        target = httpx.URL(answer.headers.get("Location", ""))
+        return answer.is_redirect and target.netloc not in {b"", self._http.base_url.netloc}
+
     def start_server(self, *, wait_seconds: float = 90.0, progress: StepReport = no_progress) -> str:
         """Starts the person's server, waits until it is ready and returns its address.
 

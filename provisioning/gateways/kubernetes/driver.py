@@ -12,11 +12,13 @@ from provisioning.gateways.base import (
     HubState,
     HubTarget,
     Observed,
+    ProofImpossibleError,
     ServerSample,
     StaleGenerationError,
     StepReport,
     no_progress,
 )
+from provisioning.gateways.jupyterhub.proof import prove_with_password, prove_with_token
 from provisioning.gateways.kubernetes.access import ClusterAccess
 from provisioning.gateways.kubernetes.api import ClusterApi
 from provisioning.gateways.kubernetes.bundle import write_cluster_bundle
@@ -30,10 +32,10 @@ from provisioning.gateways.kubernetes.patience import Patience
 from provisioning.gateways.kubernetes.record import HubRecord, Records
 from provisioning.gateways.kubernetes.releases import newest_release
 from provisioning.gateways.kubernetes.sampling import servers_of
-from provisioning.gateways.kubernetes.secret_store import shared_password, store_client_secret
+from provisioning.gateways.kubernetes.secret_store import portal_token, shared_password, store_client_secret
 from provisioning.gateways.kubernetes.work import Work
 from provisioning.places import Place, url_of, values_on
-from provisioning.specs import HubSpec, spec_hash
+from provisioning.specs import CHECK_SERVICE, HubSpec, LocalSignOn, spec_hash
 
 POLL_SECONDS = 0.2
 
@@ -142,6 +144,22 @@ class KubernetesDriver:
             if release.status != "deployed":
                 found.append(Difference(path="release.status", wanted="deployed", found=release.status))
             return found + object_differences(work.api, target.slug, release, asleep=record.wish == "suspended")
+
+    def prove(self, target: HubTarget, progress: StepReport = no_progress) -> None:
+        """See WorkProver.prove."""
+        with self._work(target, no_progress) as (work, records):
+            record = _known(target, records.read(target.slug))
+            if record.wish != "running" or record.spec is None:
+                raise NotRunningError(target.slug, record.wish)
+            url, is_own = self._url(record), isinstance(record.spec.sign_on, LocalSignOn)
+            password = shared_password(work.api, target.slug, of_admin=False) if is_own else ""
+            token = portal_token(work.api, target.slug, service=CHECK_SERVICE)
+        if not token:  # made before hubs had a synthetic user, whose service the chart gives a token
+            raise ProofImpossibleError(target.slug)
+        if is_own:
+            prove_with_password(url, password, progress)
+        else:
+            prove_with_token(url, token, progress)
 
     def take_away(self, target: HubTarget, spec: HubSpec, *, into: Path) -> Path:
         """See HubDriver.take_away. The bundle also lists the hub's images by digest and its volumes."""

@@ -44,10 +44,10 @@ def shared_password(api: ClusterApi, slug: str, *, of_admin: bool) -> str:
     return str(config.get("SharedPasswordAuthenticator", {}).get(name, ""))
 
 
-def portal_token(api: ClusterApi, slug: str) -> str:
-    """The token that the chart made for the portal's service; read each time and never stored. Empty when none is."""
+def portal_token(api: ClusterApi, slug: str, *, service: str = "portal") -> str:
+    """The token that the chart made for a service of ours; read each time and never stored. Empty when none is."""
     stored = api.get(core(namespace_of(slug), "secrets", "hub"))
-    text = (stored or {}).get("data", {}).get("hub.services.portal.apiToken", "")
+    text = (stored or {}).get("data", {}).get(f"hub.services.{service}.apiToken", "")
     return base64.b64decode(text).decode()
 
 

@@ -47,6 +47,6 @@ def _compare(path: str, wanted: Any, found: Any) -> list[Difference]:
 def _shown(path: str, value: Any) -> str:
     if value is None:
         return _MISSING
-    if isinstance(value, Mapping) or any(word in path.rpartition(".")[2] for word in _SECRET):
+    if isinstance(value, Mapping) or any(word in path for word in _SECRET):
         return _HIDDEN
     return json.dumps(value, sort_keys=True)

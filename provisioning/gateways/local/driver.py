@@ -12,29 +12,28 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from provisioning.gateways.base import (
-    CHECK_USER,
     Difference,
     GatewayError,
     HubState,
     HubTarget,
     Observed,
+    ProofImpossibleError,
     ServerSample,
     StaleGenerationError,
     StepReport,
     no_progress,
 )
 from provisioning.gateways.jupyterhub.client import HubClient
-from provisioning.gateways.jupyterhub.student import StudentSession
+from provisioning.gateways.jupyterhub.proof import prove_with_password, prove_with_token
 from provisioning.gateways.local.bundle import write_bundle
 from provisioning.gateways.local.drift import differences
 from provisioning.gateways.local.files import Desired, HubFolder, Ports, Seen, Wish, is_supervised, write_record
 from provisioning.gateways.local.homes import pack_homes
 from provisioning.gateways.local.ports import choose_ports, is_free
 from provisioning.gateways.local.secret_store import prepare_secrets, store_client_secret
-from provisioning.specs import HubSpec, spec_hash
+from provisioning.specs import CHECK_USER, HubSpec, LocalSignOn, spec_hash
 
 POLL_SECONDS = 0.2
-PROOF_SECONDS = 60.0
 
 
 class UnknownHubError(GatewayError):
@@ -50,13 +49,6 @@ class NotRunningError(GatewayError):
     def __init__(self, slug: str, seen: Observed) -> None:
         detail = f" ({seen.detail})" if seen.detail else ""
         super().__init__(f"hub {slug} is {seen.state}{detail} and cannot be asked now", permanent=False)
-
-
-class NoCheckUserError(GatewayError):
-    """The hub keeps no accounts of its own, or was made before it had a synthetic user."""
-
-    def __init__(self, slug: str) -> None:
-        super().__init__(f"hub {slug} has no synthetic user; reconcile it once to make one", permanent=True)
 
 
 class NotInTimeError(GatewayError):
@@ -149,26 +141,20 @@ class LocalDriver:
         ]
 
     def prove(self, target: HubTarget, progress: StepReport = no_progress) -> None:
-        """See WorkProver.prove. A hub that signs on elsewhere has no synthetic user here, and so no proof."""
+        """See WorkProver.prove."""
         folder = self._folder(target)
         desired, secrets = folder.desired(), folder.secrets()
-        if desired is None or secrets is None:
+        if desired is None or desired.spec is None or secrets is None:
             raise UnknownHubError(target.slug)
         if desired.state != "running":
             raise NotRunningError(target.slug, self._observe(folder, desired))
         account = secrets.accounts.get(CHECK_USER)
-        if account is None:
-            raise NoCheckUserError(target.slug)
-        with StudentSession(desired.url) as visitor:
-            progress("sign_in", "The synthetic user signs in")
-            visitor.sign_in(CHECK_USER, account.password)
-            progress("start", "It starts a server")
-            visitor.start_server(wait_seconds=PROOF_SECONDS)
-            try:
-                progress("write", "It writes to its home")
-                visitor.write_and_read_back()
-            finally:
-                visitor.stop_server()
+        if isinstance(desired.spec.sign_on, LocalSignOn) and account is not None:
+            prove_with_password(desired.url, account.password, progress)
+        elif secrets.check_token:
+            prove_with_token(desired.url, secrets.check_token, progress)
+        else:
+            raise ProofImpossibleError(target.slug)
 
     def drift(self, target: HubTarget, spec: HubSpec) -> list[Difference]:
         """See HubDriver.drift. Compares the hub's own configuration files with those the spec would have."""

@@ -84,6 +84,7 @@ class Secrets(Record):
     portal_token: str
     proxy_token: str
     cookie_secret: str
+    check_token: str = ""
     client_secret: str = ""
     accounts: dict[str, Account] = {}
 

@@ -121,5 +121,5 @@ if hub["accounts_file"]:
     c.JupyterHub.authenticator_class = AccountsAuthenticator
     c.AccountsAuthenticator.accounts_file = hub["accounts_file"]
 
-c.JupyterHub.services = [{"name": "portal", "api_token": hub["portal_token"]}]
-c.JupyterHub.load_roles = [{"name": "portal", "services": ["portal"], "scopes": hub["portal_scopes"]}]
+c.JupyterHub.services = [{"name": name, "api_token": token} for name, token in hub["service_tokens"].items()]
+c.JupyterHub.load_roles = hub["roles"]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from provisioning.gateways.base import CHECK_USER, GatewayError
+from provisioning.gateways.base import GatewayError
 from provisioning.gateways.local.files import Desired, HubFolder, Secrets
 from provisioning.gateways.local.processes import HUB_MARK
-from provisioning.specs import METERING_SCOPES, LocalSignOn, render_values
+from provisioning.specs import CHECK_SERVICE, LocalSignOn, portal_roles, render_values
 
 CONFIG_SOURCE = Path(__file__).with_name("jupyterhub_config.py")
 
@@ -47,7 +47,6 @@ def hub_settings(folder: HubFolder, desired: Desired, secrets: Secrets) -> dict[
     config = render_values(spec)["hub"]["config"]
     if isinstance(spec.sign_on, LocalSignOn):
         del config["JupyterHub"]
-        config["Authenticator"]["allowed_users"] = sorted({*config["Authenticator"]["allowed_users"], CHECK_USER})
     else:
         oauth = next(name for name in config if name.endswith("OAuthenticator"))
         config[oauth]["client_secret"] = secrets.client_secret
@@ -59,8 +58,8 @@ def hub_settings(folder: HubFolder, desired: Desired, secrets: Secrets) -> dict[
         "proxy_api_url": f"http://{desired.host}:{ports.proxy_api}",
         "cookie_secret": secrets.cookie_secret,
         "proxy_token": secrets.proxy_token,
-        "portal_token": secrets.portal_token,
-        "portal_scopes": list(METERING_SCOPES),
+        "service_tokens": _service_tokens(secrets),
+        "roles": [role for role in portal_roles() if set(role["services"]) <= _service_tokens(secrets).keys()],
         "max_servers": spec.max_servers,
         "named_servers_per_user": spec.named_servers_per_user,
         "default_url": spec.default_url,
@@ -69,6 +68,12 @@ def hub_settings(folder: HubFolder, desired: Desired, secrets: Secrets) -> dict[
         "authenticator": config,
         "accounts_file": str(folder.accounts_file) if isinstance(spec.sign_on, LocalSignOn) else "",
     }
+
+
+def _service_tokens(secrets: Secrets) -> dict[str, str]:
+    """By service; one without a token is none."""
+    both = {"portal": secrets.portal_token, CHECK_SERVICE: secrets.check_token}
+    return {name: token for name, token in both.items() if token}
 
 
 def accounts(secrets: Secrets) -> dict[str, dict[str, str]]:

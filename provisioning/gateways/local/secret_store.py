@@ -4,9 +4,9 @@ import hashlib
 import secrets as randomness
 from collections.abc import Iterable
 
-from provisioning.gateways.base import CHECK_USER, GatewayError
+from provisioning.gateways.base import GatewayError
 from provisioning.gateways.local.files import Account, HubFolder, Secrets, write_record
-from provisioning.specs import HubSpec, LocalSignOn
+from provisioning.specs import CHECK_USER, HubSpec, LocalSignOn
 
 
 class MissingClientSecretError(GatewayError):
@@ -27,6 +27,8 @@ def prepare_secrets(folder: HubFolder, spec: HubSpec) -> Secrets:
         MissingClientSecretError: the spec's sign-on needs one and none was stored.
     """
     stored = folder.secrets() or _new_secrets()
+    if not stored.check_token:  # made before hubs had a synthetic user
+        stored = stored.model_copy(update={"check_token": randomness.token_hex(32)})
     if isinstance(spec.sign_on, LocalSignOn):
         names = spec.sign_on.allowed_users | spec.sign_on.admins | {CHECK_USER}
         wanted = stored.model_copy(update={"accounts": _accounts(names, stored)})
@@ -54,6 +56,7 @@ def _new_secrets() -> Secrets:
         portal_token=randomness.token_hex(32),
         proxy_token=randomness.token_hex(32),
         cookie_secret=randomness.token_hex(32),
+        check_token=randomness.token_hex(32),
     )
 
 

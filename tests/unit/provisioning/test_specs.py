@@ -96,10 +96,22 @@ def test_the_portals_service_may_only_meter() -> None:
     }
 
 
+def test_the_check_may_only_work_as_the_synthetic_user() -> None:
+    roles = render_values(spec())["hub"]["loadRoles"]
+
+    assert roles["portal-check"] == {
+        "services": ["portal-check"],
+        "users": ["portal-check"],
+        "scopes": [
+            "read:users:name!user=portal-check", "servers!user=portal-check", "access:servers!user=portal-check"
+        ],
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("sign_on", "authenticator", "path", "rule"),
     [
-        (LOCAL, "shared-password", ("Authenticator", "allowed_users"), ["ada", "bob"]),
+        (LOCAL, "shared-password", ("Authenticator", "allowed_users"), ["ada", "bob", "portal-check"]),
         (OIDC, "generic-oauth", ("GenericOAuthenticator", "allowed_groups"), ["staff", "student"]),
         (
             CILOGON,
