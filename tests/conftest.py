@@ -10,6 +10,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +41,19 @@ def _owner(name: str = "postgres") -> str:
 def _execute(statement: str, *names: str) -> None:
     with psycopg.connect(_owner(), autocommit=True) as owner:
         owner.execute(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)))
+
+
+def _drop(name: str) -> None:
+    """Takes a database away. The server's own autovacuum may be in it, which we may not end: it leaves in a moment."""
+    for attempt in range(100):
+        try:
+            _execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+        except psycopg.errors.InsufficientPrivilege:
+            if attempt == 99:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _migrations_digest() -> str:
@@ -88,7 +102,7 @@ def django_db_setup(database_template: str, django_db_blocker: pytest.FixtureReq
     yield
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         _point_to(before)
-    _execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+    _drop(name)
 
 
 @pytest.fixture
@@ -102,7 +116,7 @@ def committed_db(
         before = _point_to(name)
         yield name
         _point_to(before)
-    _execute("DROP DATABASE {} WITH (FORCE)", name)
+    _drop(name)
 
 
 @pytest.fixture(autouse=True)
