@@ -15,8 +15,9 @@ from members.permissions import Permission
 from members.staff_admin import Act, ActingAdmin, StaffAdmin, held_by
 from provisioning import admin_events, admin_service, admin_support
 from provisioning.admin_clusters import ClusterAdmin
-from provisioning.admin_life import LIFE_ACTS
+from provisioning.admin_life import LIFE_ACTS, preview
 from provisioning.models import Environment, Hub, HubDay, HubRevision
+from provisioning.moving.acts import MOVE_ACTS
 from provisioning.queries import health_of
 from provisioning.requests import approve_hub, decline_hub, retry_hub
 
@@ -109,10 +110,12 @@ class HubAdmin(ActingAdmin):
             explain="The work goes on from what is already there.",
             form=forms.Form,
             run=retry_hub,
-            states=("failed", "provisioning", "updating"),
+            states=("failed", "provisioning", "updating", "moving", "running", "degraded", "suspended", "retiring"),
             permission=Permission.OPERATE_HUBS,
+            preview=preview,
         ),
         *LIFE_ACTS,
+        *MOVE_ACTS,
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Hub]:

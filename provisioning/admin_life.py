@@ -16,7 +16,7 @@ from provisioning.holds import hold_hub, hold_on, release_hub
 from provisioning.lifecycle import act_under_way, resume_hub, retire_hub, suspend_hub
 from provisioning.models import Hub
 
-LIVE = ("running", "degraded", "updating", "failed", "suspended")
+LIVE = ("running", "degraded", "updating", "moving", "failed", "suspended")
 
 
 class ReasonForm(forms.Form):

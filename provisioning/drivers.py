@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from consortium.kernel.errors import PortalError
@@ -26,7 +27,7 @@ class DriverMissing(PortalError):
 def driver_for(cluster: Cluster) -> HubDriver:
     """Will return the driver of the cluster's hubs. Raises DriverMissing, NoCredentials, ClusterIncomplete."""
     if cluster.driver == "local":
-        return local_driver()
+        return LocalDriver(local_root(cluster), deadline_seconds=PATIENCE_SECONDS)
     if cluster.driver == "kubernetes":
         return kubernetes_driver(cluster)
     raise DriverMissing(
@@ -35,9 +36,13 @@ def driver_for(cluster: Cluster) -> HubDriver:
     )
 
 
-def local_root() -> Path:
-    """The folder of all local hubs, which the hub supervisor keeps."""
-    return Path(settings.PORTAL_HOME) / "hubs"
+def local_root(cluster: Cluster | None = None) -> Path:
+    """The folder of a local cluster's hubs, which one hub supervisor keeps; without a cluster that of the first one.
+
+    A second place on this machine is a cluster whose settings name it: {"place": "annex"} is `hubs-annex`.
+    """
+    place = str(cluster.settings.get("place", "")) if cluster is not None else ""
+    return Path(settings.PORTAL_HOME) / (f"hubs-{slugify(place)}" if slugify(place) else "hubs")
 
 
 def local_driver() -> LocalDriver:
@@ -47,7 +52,7 @@ def local_driver() -> LocalDriver:
 
 def why_not_ready(cluster: Cluster) -> str:
     """Will return why the cluster cannot take work now, with the remedy; the empty string when it can."""
-    if cluster.driver == "local" and not is_supervised(local_root()):
+    if cluster.driver == "local" and not is_supervised(local_root(cluster)):
         return _(
             "The hub supervisor is not running, so no local hub can start. "
             "Start it (./portal demo does); the work goes on by itself."

@@ -25,15 +25,16 @@ def _hub(event: AuditEvent) -> Hub:
     return Hub.objects.select_related("institution", "requested_by").get(pk=UUID(event.object_id))
 
 
-def _who_asked(hub: Hub) -> list[User]:
+def who_asked(hub: Hub) -> list[User]:
     """The person who asked for the hub; the owners where that person is gone."""
     asked = hub.requested_by
     return [asked] if asked is not None and asked.is_active else list(owners_of(hub.institution_id))
 
 
-def _send(
+def send_about(
     event: AuditEvent, people: Iterable[User], template: str, hub: Hub, route: str, *args: Any, **more: Any
 ) -> None:
+    """Will queue a mail about a hub for each, in that person's language, with the address of the page at `route`."""
     for person in people:
         with translation.override(person.language):
             page_url = settings.PUBLIC_URL + reverse(route, args=args)
@@ -53,7 +54,7 @@ def mail_hub_requested(event: AuditEvent) -> None:
     """Tell the operators that a hub waits for approval."""
     hub = _hub(event)
     people = staff_with(Permission.OPERATE_HUBS)
-    _send(event, people, "provisioning_hub_requested", hub, "admin:provisioning_hub_change", hub.pk)
+    send_about(event, people, "provisioning_hub_requested", hub, "admin:provisioning_hub_change", hub.pk)
 
 
 @receiver("provisioning.mail_spending_asked")
@@ -80,7 +81,7 @@ def mail_hub_declined(event: AuditEvent) -> None:
 def mail_hub_ready(event: AuditEvent) -> None:
     """Tell whoever asked that the hub can be opened."""
     hub = _hub(event)
-    _send(event, _who_asked(hub), "provisioning_hub_ready", hub, "hub", hub.institution.slug, hub.slug)
+    send_about(event, who_asked(hub), "provisioning_hub_ready", hub, "hub", hub.institution.slug, hub.slug)
 
 
 @receiver("provisioning.mail_hub_failed")
@@ -89,8 +90,10 @@ def mail_hub_failed(event: AuditEvent) -> None:
     hub = _hub(event)
     job = reconcile_job(hub)
     reason = job.error if job else ""
-    people = _who_asked(hub)
-    _send(event, people, "provisioning_hub_failed", hub, "hub", hub.institution.slug, hub.slug, reason=reason, job=job)
+    people = who_asked(hub)
+    send_about(
+        event, people, "provisioning_hub_failed", hub, "hub", hub.institution.slug, hub.slug, reason=reason, job=job
+    )
 
 
 @receiver("provisioning.mail_hub_suspended")
@@ -100,7 +103,7 @@ def mail_hub_suspended(event: AuditEvent) -> None:
     job = Job.objects.filter(kind=SUSPEND, unique_key__startswith=f"{hub.pk}:").order_by("-created_at").first()
     reason = job.arguments.get("reason", "") if job else ""
     people = list(owners_of(hub.institution_id))
-    _send(event, people, "provisioning_hub_suspended", hub, "hub", hub.institution.slug, hub.slug, reason=reason)
+    send_about(event, people, "provisioning_hub_suspended", hub, "hub", hub.institution.slug, hub.slug, reason=reason)
 
 
 @receiver("provisioning.mail_hub_retired")
@@ -108,7 +111,7 @@ def mail_hub_retired(event: AuditEvent) -> None:
     """Tell the owners that it is gone, and where their export is."""
     hub = _hub(event)
     people = list(owners_of(hub.institution_id))
-    _send(event, people, "provisioning_hub_retired", hub, "hub", hub.institution.slug, hub.slug)
+    send_about(event, people, "provisioning_hub_retired", hub, "hub", hub.institution.slug, hub.slug)
 
 
 def _question(event: AuditEvent) -> StatementQuestion:
@@ -122,7 +125,7 @@ def mail_question(event: AuditEvent) -> None:
     row = _question(event)
     people = staff_with(Permission.OPERATE_HUBS)
     page = "admin:provisioning_statementquestion_change"
-    _send(event, people, "provisioning_question", row.statement.hub, page, row.pk, question=row)
+    send_about(event, people, "provisioning_question", row.statement.hub, page, row.pk, question=row)
 
 
 @receiver("provisioning.mail_answer")
@@ -130,6 +133,6 @@ def mail_answer(event: AuditEvent) -> None:
     """Tell whoever asked what the operators answer."""
     row = _question(event)
     hub = row.statement.hub
-    _send(
+    send_about(
         event, [row.asked_by], "provisioning_answer", hub, "service_level", hub.institution.slug, hub.slug, question=row
     )

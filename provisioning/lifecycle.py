@@ -21,11 +21,16 @@ from provisioning.models import Hub
 from provisioning.requests import RECONCILE, job_key
 from provisioning.states import HUB
 
-SUSPEND, RESUME, RETIRE = "suspend_hub", "resume_hub", "retire_hub"
-ACTS = (SUSPEND, RESUME, RETIRE)
+SUSPEND, RESUME, RETIRE, MOVE = "suspend_hub", "resume_hub", "retire_hub", "move_hub"
+ACTS = (SUSPEND, RESUME, RETIRE, MOVE)
 OPEN = ("queued", "running", "failed", "needs_operator")
 # The steps of each job, in order, in the words of its log.
-STEPS = {SUSPEND: ("stop", "settle"), RESUME: ("start", "settle"), RETIRE: ("export", "destroy", "certify", "settle")}
+STEPS = {
+    SUSPEND: ("stop", "settle"),
+    RESUME: ("start", "settle"),
+    RETIRE: ("export", "destroy", "certify", "settle"),
+    MOVE: ("check", "make", "close", "carry", "prove", "switch", "remove"),
+}
 
 
 class ActUnderWay(PortalError):
@@ -41,7 +46,7 @@ def suspend_hub(hub: Hub, *, reason: str, by: User | audit.System, at: datetime)
     Raises Forbidden, Invalid without a reason, TransitionRefused, HubHeld, HubInEvent, ActUnderWay.
     """
     _check_operator(by)
-    return _want(hub, SUSPEND, to="suspended", reason=_reason(reason), by=by, at=at)
+    return _want(hub, SUSPEND, to="suspended", reason=reason_of(reason), by=by, at=at)
 
 
 @transaction.atomic
@@ -61,14 +66,14 @@ def retire_hub(hub: Hub, *, reason: str, by: User | audit.System, at: datetime) 
         check_at(by, Permission.RETIRE_HUB, hub.institution_id)
     else:
         _check_operator(by)
-    job = _want(hub, RETIRE, to="retiring", reason=_reason(reason), by=by, at=at)
+    job = _want(hub, RETIRE, to="retiring", reason=reason_of(reason), by=by, at=at)
     if hub.status != "retiring":  # a retirement that failed goes on from where it stopped
         HUB.move(hub, "retiring")
     return job
 
 
 def act_under_way(hub: Hub) -> Job | None:
-    """Will return the job that suspends, wakes or retires the hub and has not ended well yet."""
+    """Will return the job that suspends, wakes, moves or retires the hub and has not ended well yet."""
     return Job.objects.filter(kind__in=ACTS, unique_key__startswith=f"{hub.pk}:", state__in=OPEN).first()
 
 
@@ -114,7 +119,8 @@ def _check_operator(by: User | audit.System) -> None:
     check_staff(by, Permission.OPERATE_HUBS)
 
 
-def _reason(text: str) -> str:
+def reason_of(text: str) -> str:
+    """Will return the reason as it is kept. Raises Invalid where there is none."""
     if not text.strip():
         raise Invalid(_("Write the reason: the university reads it."), field="reason")
     return text.strip()[:300]

@@ -23,7 +23,6 @@ RECONCILE_STEPS: Mapping[str, Any] = {
     "healthy": gettext_lazy("Wait until the hub answers"),
     "verify": gettext_lazy("Compare what runs with the specification"),
 }
-_STEPS = tuple(RECONCILE_STEPS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,20 +62,34 @@ class ProgressPanel:
 
 def progress_panel(hub: Hub, job: Job, *, at: datetime) -> ProgressPanel:
     """Will return the panel of the hub's work as it stands at that instant, in the reader's language."""
+    title = _("Setting up %(name)s") if hub.running_at is None else _("Updating %(name)s")
+    return panel_of(
+        job,
+        title=title % {"name": hub.name},
+        steps=RECONCILE_STEPS,
+        done_words=_("The hub is ready."),
+        zone=hub.zone,
+        at=at,
+    )
+
+
+def panel_of(
+    job: Job, *, title: str, steps: Mapping[str, Any], done_words: str, zone: str, at: datetime
+) -> ProgressPanel:
+    """Will return the panel of any work with these steps, in the reader's language; its log in the zone's time."""
     state = _state(job, at)
-    lines = _last_attempt(job.log)
+    lines = _last_attempt(job.log, next(iter(steps)))
     begun = {line["step"]: datetime.fromisoformat(line["at"]) for line in reversed(lines)}
     end = job.finished_at if job.finished_at and state != "running" else at
-    title = _("Setting up %(name)s") if hub.running_at is None else _("Updating %(name)s")
     return ProgressPanel(
-        title=title % {"name": hub.name},
+        title=title,
         state=state,
-        done=len(_STEPS) if state == "succeeded" else job.done,
-        total=len(_STEPS),
-        step=_step_text(job, state),
+        done=len(steps) if state == "succeeded" else min(job.done, len(steps)),
+        total=len(steps),
+        step=_step_text(job, state, steps, done_words),
         elapsed=int((end - job.created_at).total_seconds()),
-        steps=_steps(job, state, begun, end),
-        log=_log_lines(job.log, hub.zone),
+        steps=_steps(job, state, begun, end, steps),
+        log=_log_lines(job.log, zone),
         message=job.error,
         reference=str(job.pk),
     )
@@ -90,33 +103,36 @@ def _state(job: Job, at: datetime) -> str:
     return "succeeded" if job.state == "succeeded" else "failed"
 
 
-def _step_text(job: Job, state: str) -> str:
+def _step_text(job: Job, state: str, steps: Mapping[str, Any], done_words: str) -> str:
     if state == "succeeded":
-        return _("The hub is ready.")
+        return done_words
     if state == "queued" and job.error:
         return _("Tries again shortly: %(why)s") % {"why": job.error}
-    return str(RECONCILE_STEPS.get(job.step, "")) or _("Waits for a worker.")
+    return str(steps.get(job.step, "")) or _("Waits for a worker.")
 
 
-def _steps(job: Job, state: str, begun: Mapping[str, datetime], end: datetime) -> tuple[StepView, ...]:
+def _steps(
+    job: Job, state: str, begun: Mapping[str, datetime], end: datetime, steps: Mapping[str, Any]
+) -> tuple[StepView, ...]:
     """Each step with its elapsed time, which runs from its first line to the first line of the next one."""
-    current = len(_STEPS) if state == "succeeded" else _STEPS.index(job.step) if job.step in _STEPS else -1
+    names = tuple(steps)
+    current = len(names) if state == "succeeded" else names.index(job.step) if job.step in steps else -1
     views = []
-    for index, step in enumerate(_STEPS):
+    for index, step in enumerate(names):
         place = "done" if index < current else "waiting"
         if index == current:
             place = "failed" if state == "failed" else "current"
         note = ""
         if step in begun and index <= current:
-            until = next((begun[later] for later in _STEPS[index + 1 :] if later in begun), end)
+            until = next((begun[later] for later in names[index + 1 :] if later in begun), end)
             note = duration_text(until - begun[step], language=get_language() or "en")
-        views.append(StepView(label=str(RECONCILE_STEPS[step]), state=place, note=note))
+        views.append(StepView(label=str(steps[step]), state=place, note=note))
     return tuple(views)
 
 
-def _last_attempt(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _last_attempt(lines: Sequence[Mapping[str, Any]], first: str) -> list[Mapping[str, Any]]:
     """The log from the last time the work began: it starts over from the first step after every interruption."""
-    starts = [index for index, line in enumerate(lines) if line["step"] == _STEPS[0]]
+    starts = [index for index, line in enumerate(lines) if line["step"] == first]
     return list(lines[starts[-1] :] if starts else lines)
 
 

@@ -11,12 +11,12 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, F, OuterRef, QuerySet, Sum
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, Sum
 
 from consortium.kernel.periods import Month, day_period
 from members.models import Institution
 from provisioning.events.page import booked_events
-from provisioning.models import Environment, Hub, HubDay, HubDayUser, HubHold
+from provisioning.models import Environment, Hub, HubDay, HubDayUser, HubHold, HubMove
 
 # A hub that was seen healthy within so many planned looks is healthy; later than that nobody knows.
 FRESH_LOOKS = 3
@@ -117,11 +117,14 @@ def hub_of(institution: Institution, slug: str) -> Hub | None:
     """Will return the institution's hub of that slug with its cluster and its open hold, if there is one.
 
     The hold stands on the row as `hold_reason` and `held_until`, which may have run out; what is booked as `booked`,
-    which provisioning.events.page.coming_events reads.
+    which provisioning.events.page.coming_events reads; `has_moved` says whether it ever moved, or is moving.
     """
     hold = HubHold.objects.filter(hub=OuterRef("pk"), released_at=None)
     hubs = Hub.objects.annotate(
-        hold_reason=hold.values("reason")[:1], held_until=hold.values("until")[:1], booked=booked_events()
+        hold_reason=hold.values("reason")[:1],
+        held_until=hold.values("until")[:1],
+        booked=booked_events(),
+        has_moved=Exists(HubMove.objects.filter(hub=OuterRef("pk"))),
     )
     return hubs.filter(institution=institution, slug=slug).select_related("cluster", "requested_by").first()
 

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from pydantic import ValidationError
@@ -22,6 +23,7 @@ from members.models import Institution, User
 from members.permissions import Permission, check_at, check_staff
 from provisioning.hands_off import refuse_hands_off
 from provisioning.models import Cluster, Environment, Hub, HubRevision, SpendingApproval
+from provisioning.models.moves import OPEN_MOVES
 from provisioning.progress import RECONCILE_STEPS
 from provisioning.specs import HubSpec, LocalSignOn, Size, spec_hash
 from provisioning.states import HUB
@@ -255,6 +257,18 @@ def write_next_revision(
 
     Raises SpecInvalid for another slug or a hub that is not set up.
     """
+    next_revision(hub, spec=spec, note=note, by=by, at=at, estimate=estimate)
+    return _want_reconciled(hub, at=at)
+
+
+@transaction.atomic
+def next_revision(
+    hub: Hub, *, spec: HubSpec, note: str, by: User, at: datetime, estimate: Mapping[str, Any] | None = None
+) -> HubRevision:
+    """Will write the next revision without wanting it made; `write_next_revision` and a move do that each in its way.
+
+    Raises SpecInvalid for another slug or a hub that is not set up.
+    """
     locked = Hub.objects.select_for_update().get(pk=hub.pk)
     if spec.slug != locked.slug:
         raise SpecInvalid(_("A hub keeps its short name: it is the address of its people's files."), field="slug")
@@ -273,25 +287,33 @@ def write_next_revision(
         before={"generation": before},
         after={"generation": generation, "spec_hash": revision.spec_hash},
     )
-    return _want_reconciled(hub, at=at)
+    return revision
 
 
 @transaction.atomic
 def retry_hub(hub: Hub, *, by: User, at: datetime) -> Job:
     """Will put the hub's failed work back into the queue, for the institution's own people or for staff.
 
-    Raises Forbidden, NothingToRetry.
+    Staff also retry what they wanted themselves: suspension, waking, a move, retirement. Raises Forbidden,
+    NothingToRetry.
     """
     if by.is_staff:
         check_staff(by, Permission.OPERATE_HUBS)
     else:
         check_at(by, Permission.REQUEST_HUB, hub.institution_id)
-    job = reconcile_job(hub)
-    if job is None or job.state not in {"failed", "needs_operator"}:
+    job = _failed_work(hub, of_staff=by.is_staff)
+    if job is None:
         raise NothingToRetry(_("Nothing has failed here: the work is going on or done. Reload the page."))
     jobs.retry(job, at=at)
     audit.record("provisioning.hub_retried", hub, by=by, at=at, institution_id=hub.institution_id)
     return job
+
+
+def _failed_work(hub: Hub, *, of_staff: bool) -> Job | None:
+    mine = Q(kind=RECONCILE, unique_key=job_key(hub))
+    if of_staff:
+        mine |= Q(unique_key__startswith=f"{hub.pk}:") & ~Q(kind=RECONCILE)
+    return Job.objects.filter(mine, state__in=("failed", "needs_operator")).order_by("-created_at").first()
 
 
 def reconcile_job(hub: Hub) -> Job | None:
@@ -304,13 +326,24 @@ def check_room(hub: Hub) -> None:
 
     Needs a scope in which every institution's hubs are visible. Raises ClusterFull, ClusterRetired.
     """
-    cluster = Cluster.objects.select_for_update().get(pk=hub.cluster_id)
-    others = Hub.objects.filter(cluster=cluster).exclude(status__in=PLACELESS).exclude(pk=hub.pk).count()
+    cluster = check_room_on(hub.cluster, hub)
     if cluster.retired_at is not None and not hub.observed_generation:
         raise ClusterRetired(_("The cluster %(name)s takes no new hubs. Choose another.") % {"name": cluster.name})
+
+
+def check_room_on(cluster: Cluster, hub: Hub) -> Cluster:
+    """Will hold a cluster, which may be another than the hub's, and see that it has a place for the hub; returns it.
+
+    Hubs that move there count already. Needs a scope in which every institution's hubs are visible. Raises ClusterFull.
+    """
+    cluster = Cluster.objects.select_for_update().get(pk=cluster.pk)
+    here = Q(cluster=cluster) | Q(moves__to_cluster=cluster, moves__status__in=OPEN_MOVES)
+    hubs = Hub.objects.filter(here).exclude(status__in=PLACELESS).exclude(pk=hub.pk)
+    others = hubs.values("pk").distinct().count()
     if others >= cluster.capacity:
         text = _("The cluster %(name)s holds %(count)d hubs, which is all it can. Retire one or raise its capacity.")
         raise ClusterFull(text % {"name": cluster.name, "count": others})
+    return cluster
 
 
 def spec_of(revision: HubRevision) -> HubSpec:

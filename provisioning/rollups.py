@@ -21,7 +21,7 @@ from provisioning.sessions import Span, Usage
 
 GIB = 1024**3
 # States in which a hub is expected to answer. One that never ran here is not looked at: it has nothing to answer with.
-METERED = ("running", "updating", "degraded", "failed")
+METERED = ("running", "updating", "degraded", "moving", "failed")
 CATCH_UP_DAYS = 62
 _MICRO = Decimal("0.000001")
 _FACTS = (

@@ -27,7 +27,7 @@ HUB = Machine(
             "nobody",
             "Open the hub.",
             "Ouvrez le hub.",
-            ("updating", "degraded", "suspended", "retiring"),
+            ("updating", "degraded", "suspended", "moving", "retiring"),
         ),
         State("updating", "worker", "Watch the update.", "Suivez la mise à jour.", ("running", "failed")),
         State(
@@ -35,7 +35,7 @@ HUB = Machine(
             "operator",
             "The consortium looks into it.",
             "Le consortium s'en occupe.",
-            ("running", "updating", "suspended", "retiring", "failed"),
+            ("running", "updating", "suspended", "moving", "retiring", "failed"),
         ),
         State(
             "failed",
@@ -44,10 +44,42 @@ HUB = Machine(
             "Relancez à partir de l'étape échouée.",
             ("provisioning", "updating", "retiring"),
         ),
+        State("moving", "worker", "Watch the move.", "Suivez le déménagement.", ("running",)),
         State("suspended", "owner", "Settle what is open.", "Réglez ce qui est en suspens.", ("running", "retiring")),
         State("retiring", "worker", "Take your data away.", "Emportez vos données.", ("retired", "failed")),
         State("retired", "nobody", "Nothing: it is gone.", "Rien : il n'existe plus."),
         State("declined", "nobody", "You may request another.", "Vous pouvez en demander un autre."),
+    ),
+)
+
+MOVE = Machine(
+    "provisioning.HubMove.status",
+    "provisioning_hubmove",
+    "status",
+    (
+        State(
+            "carrying",
+            "worker",
+            "The hub is set up there and its homes are carried; it can be taken back.",
+            "Le hub est mis en place là-bas et ses dossiers sont transportés ; on peut encore revenir.",
+            ("switched", "cancelling"),
+        ),
+        State(
+            "cancelling",
+            "worker",
+            "Everything is put back as it was.",
+            "Tout est remis comme avant.",
+            ("cancelled",),
+        ),
+        State(
+            "switched",
+            "worker",
+            "People work at the new place; the old one is ended.",
+            "On travaille au nouvel endroit ; l'ancien est supprimé.",
+            ("moved",),
+        ),
+        State("moved", "nobody", "Nothing: it has moved.", "Rien : il a déménagé."),
+        State("cancelled", "nobody", "Nothing: it stays where it was.", "Rien : il reste où il était."),
     ),
 )
 

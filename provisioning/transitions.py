@@ -10,8 +10,7 @@ from uuid import UUID
 from consortium.kernel import audit, documents
 from consortium.kernel.clock import now
 from consortium.kernel.crash import crash_point
-from consortium.kernel.errors import PortalError
-from consortium.kernel.jobs import NeedsOperator, RetryLater, Run, job_kind
+from consortium.kernel.jobs import Run, job_kind
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import Document
 from provisioning.certificate import certificate_pdf
@@ -19,18 +18,12 @@ from provisioning.drivers import target_of
 from provisioning.gateways.base import GatewayError, HomeExporter, HubDriver, HubState, Observed
 from provisioning.lifecycle import RESUME, RETIRE, STEPS, SUSPEND
 from provisioning.models import Hub
-from provisioning.patience import MAX_ATTEMPTS, RETRY_SECONDS, keep_asking, ready_driver, tries_left, wait_for_hold
+from provisioning.patience import MAX_ATTEMPTS, OutsideErrors, keep_asking, ready_driver, wait_for_hold
 from provisioning.pauses import note_pause
 from provisioning.requests import spec_of
 from provisioning.states import HUB
 
 _BY = audit.System("provisioning")
-
-
-class ActFailed(PortalError):
-    """The hub cannot be brought into that state; repeating alone will not help."""
-
-    code = "act_failed"
 
 
 @job_kind(SUSPEND, max_attempts=MAX_ATTEMPTS)
@@ -39,7 +32,7 @@ def suspend(run: Run) -> dict[str, Any]:
     hub = _hub(run)
     if hub.status == "suspended":
         return {}
-    with _Errors(run):
+    with OutsideErrors(run):
         _step(run, "stop")
         driver = ready_driver(hub)
         keep_asking(run, hub, lambda: driver.suspend(target_of(hub)))
@@ -54,7 +47,7 @@ def resume(run: Run) -> dict[str, Any]:
     hub = _hub(run)
     if hub.status == "running":
         return {}
-    with _Errors(run):
+    with OutsideErrors(run):
         _step(run, "start")
         driver = ready_driver(hub)
         observed = keep_asking(run, hub, lambda: driver.resume(target_of(hub)))
@@ -78,7 +71,7 @@ def retire(run: Run) -> dict[str, Any]:
     hub = _hub(run)
     if hub.status == "retired":
         return {}
-    with _Errors(run):
+    with OutsideErrors(run):
         driver = ready_driver(hub)
         _step(run, "export")
         kept = _export(run, hub, driver)
@@ -91,27 +84,6 @@ def retire(run: Run) -> dict[str, Any]:
         crash_point("retire.certified")
     _settle(hub, "retired", action="provisioning.hub_retired", mail="provisioning.mail_hub_retired", url="")
     return {"certificate": str(certificate.pk), "export": [str(document.pk) for document in kept]}
-
-
-class _Errors:
-    """What an error of the outside means for the job: again later, or never without a person."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, (RetryLater, GatewayError, PortalError)):
-            return
-        message = str(getattr(error, "message", error))
-        if isinstance(error, RetryLater) and not error.counts:
-            raise error
-        if tries_left(self._run, error):
-            raise RetryLater(message, seconds=RETRY_SECONDS) from error
-        is_final = getattr(error, "permanent", True) and not isinstance(error, RetryLater)
-        raise (ActFailed(message) if is_final else NeedsOperator(message)) from error
 
 
 def _hub(run: Run) -> Hub:

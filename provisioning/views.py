@@ -18,8 +18,9 @@ from members.web import MemberRequest, institution_page
 from provisioning.events.page import coming_events
 from provisioning.exports import usage_csv as write_usage_csv
 from provisioning.hub_page import hub_view, taken_away
-from provisioning.lifecycle import work_on
+from provisioning.lifecycle import MOVE, work_on
 from provisioning.models import Hub, SpendingApproval
+from provisioning.moving.page import move_view, open_panel
 from provisioning.progress import progress_panel
 from provisioning.queries import hub_of, month_use, months_with_use
 from provisioning.requests import reconcile_job, retry_hub
@@ -40,13 +41,17 @@ def hub(request: MemberRequest, hub_slug: str) -> HttpResponse:
     view = hub_view(row, with_use=Permission.VIEW_USAGE in request.permissions, at=at)
     is_made = row.observed_generation == row.generation and row.status != "failed"
     panel = progress_panel(row, job, at=at) if job is not None and not is_made else None
+    moving = move_view(row, at=at) if getattr(row, "has_moved", False) else None
+    if moving is not None and moving.panel is not None:
+        panel = moving.panel
     held_until: datetime | None = getattr(row, "held_until", None)
     may_end = Permission.RETIRE_HUB in request.permissions
     context = _context(request, row) | {
         "view": view,
         "events": coming_events(row, at=at),
         "panel": panel,
-        "act": act,
+        "act": act if act is None or act.kind != MOVE else None,
+        "moving": moving,
         "is_held": held_until is not None and held_until > at,
         "may_change": Permission.REQUEST_HUB in request.permissions and row.status in CHANGEABLE,
         "may_retire": may_end and HUB.allows(row.status, "retiring"),
@@ -65,10 +70,11 @@ def hub(request: MemberRequest, hub_slug: str) -> HttpResponse:
 def hub_progress(request: MemberRequest, hub_slug: str) -> HttpResponse:
     """Answer the progress panel alone; whoever opens its address in a browser gets the hub's page."""
     row = _hub(request, hub_slug)
-    job = reconcile_job(row)
-    if "HX-Request" not in request.headers or job is None:
+    job, at = reconcile_job(row), now()
+    panel = open_panel(row, at=at) or (progress_panel(row, job, at=at) if job is not None else None)
+    if "HX-Request" not in request.headers or panel is None:
         return redirect("hub", slug=request.institution.slug, hub_slug=row.slug)
-    context = _context(request, row) | {"panel": progress_panel(row, job, at=now())}
+    context = _context(request, row) | {"panel": panel}
     return render(request, "provisioning/_progress.html", context)
 
 
@@ -120,7 +126,8 @@ def _context(request: MemberRequest, row: Hub) -> dict[str, Any]:
         "institution": request.institution,
         "hub": row,
         "permissions": request.permissions,
-        "may_retry": Permission.REQUEST_HUB in request.permissions,
+        # What only operators began, only they begin again.
+        "may_retry": Permission.REQUEST_HUB in request.permissions and row.status != "moving",
         "may_see_use": Permission.VIEW_USAGE in request.permissions,
         "may_see_service": Permission.VIEW_SERVICE_LEVEL in request.permissions,
         "may_ask_support": Permission.REQUEST_SUPPORT in request.permissions,

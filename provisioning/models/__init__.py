@@ -14,6 +14,7 @@ from provisioning.models.hubs import (
     SamplingRun,
 )
 from provisioning.models.pauses import HubPause
+from provisioning.models.moves import HubMove
 from provisioning.models.service import (
     Incident,
     IncidentUpdate,
@@ -38,6 +39,7 @@ __all__ = [
     "HubDayUser",
     "HubHold",
     "HubPause",
+    "HubMove",
     "HubRevision",
     "Incident",
     "IncidentUpdate",

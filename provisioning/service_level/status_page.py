@@ -21,7 +21,7 @@ from provisioning.service_level.evidence import MAINTENANCE_NOTICE
 DAYS: Final = 90
 FAILED_VISITS: Final = 2
 PAST_INCIDENTS = timedelta(days=DAYS)
-_SHOWN_STATES = ("provisioning", "running", "updating", "degraded", "failed", "suspended")
+_SHOWN_STATES = ("provisioning", "running", "updating", "degraded", "moving", "failed", "suspended")
 
 
 class State(StrEnum):

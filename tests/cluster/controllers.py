@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from tests.cluster.jobs import CarrierPods
 from tests.cluster.resources import ApiError, Json, Key
 from tests.cluster.store import Store, instant
 
-_WATCHED = {"deployments", "pods", "persistentvolumeclaims"}
+_WATCHED = {"deployments", "pods", "persistentvolumeclaims", "jobs"}
 
 
 class Controllers:
     """A loop in a thread. A Deployment named in `never_ready` has pods that never get ready."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, pods: CarrierPods) -> None:
+        self._store, self._jobs = store, pods
         self._over = threading.Event()
         self.never_ready: set[tuple[str, str]] = set()
 
@@ -43,7 +44,7 @@ class Controllers:
         for claim in self._store.find("persistentvolumeclaims", namespace):
             if claim.get("status", {}).get("phase") != "Bound":
                 self._store.set_status(key_of("v1", "persistentvolumeclaims", claim), {"phase": "Bound"})
-        owners = set()
+        owners = self._jobs.tick(namespace)
         for deployment in self._store.find("deployments", namespace):
             owners.add(deployment["metadata"]["uid"])
             self._deployment(deployment)

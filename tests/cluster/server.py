@@ -10,15 +10,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, override
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 from tests.cluster import discovery, wire
 from tests.cluster.certificates import loopback_certificate, server_context
+from tests.cluster.jobs import CarrierPods
 from tests.cluster.merging import merged, selects
 from tests.cluster.resources import RESOURCES, ApiError, Json, Key
 from tests.cluster.store import Store
+from tests.cluster.volumes import Volumes
 
 VERSION = "v1.37.0"
 TOKEN = "in-memory-token-8f1c"  # a canary too: it must appear nowhere
@@ -27,6 +30,7 @@ _OBJECT = re.compile(
     r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+/[^/]+))"
     r"(?:/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[a-z]+)(?:/(?P<name>[^/]+))?(?:/status)?"
 )
+_POD = re.compile(r"/api/v1/namespaces/(?P<namespace>[^/]+)/pods/(?P<pod>[^/:]+):[0-9]+/proxy(?P<rest>/.*)")
 _NAMESPACE = re.compile(r"/api/v1/namespaces(?:/(?P<name>[^/]+))?")
 
 
@@ -40,6 +44,8 @@ class Call:
 
     @property
     def name(self) -> str:
+        if proxied := _POD.fullmatch(self.path):
+            return f"{self.agent} {self.method} pods/proxy{proxied['rest']}"
         known = _NAMESPACE.fullmatch(self.path) or _OBJECT.fullmatch(self.path)
         plural = self.path if known is None else known.groupdict().get("plural", "namespaces")
         return f"{self.agent} {self.method} {plural}"
@@ -60,8 +66,10 @@ type Fault = Callable[[Call], Outcome | None]
 class ClusterServer:
     """A cluster that listens on a port of this machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
         self.store = Store()
+        self.volumes = Volumes(self.store, root / "volumes")
+        self.pods = CarrierPods(self.store, self.volumes)
         self.faults: list[Fault] = []
         self.calls: list[Call] = []
         self.forbidden: set[str] = set()  # such as "delete namespaces"
@@ -81,6 +89,7 @@ class ClusterServer:
             yield self
         finally:
             self.over = True
+            self.pods.stop_all()
             self._http.shutdown()
             self._http.server_close()
             thread.join()
@@ -181,6 +190,10 @@ class _Handler(BaseHTTPRequestHandler):
             return {"status": {"allowed": allowed}}, 201
         if (found := discovery.answer(call.path, VERSION)) is not None:
             return found, 200
+        if proxied := _POD.fullmatch(call.path):
+            return self.cluster.pods.answer(
+                proxied["namespace"], proxied["pod"], proxied["rest"], call.method, self.headers, raw
+            )
         key = _key(call.path)
         body = wire.decoded(raw) if raw.startswith(wire.MAGIC) and call.method != "DELETE" else None
         if body is None and raw and not raw.startswith(wire.MAGIC):

@@ -22,7 +22,6 @@ from tests.cluster.hub import SimulatedHubs
 from tests.cluster.resources import Json, Key
 from tests.cluster.server import ClusterServer
 from tests.cluster.store import wait_until
-from tests.cluster.volumes import Volumes
 
 PROJECT = Path(__file__).resolve().parents[2]
 HELM = Path(os.environ.get("HELM") or PROJECT / ".tools" / "helm")
@@ -97,8 +96,7 @@ def kubernetes_site(root: Path) -> Iterator[KubernetesSite]:
     """A cluster of its own, gone with the block."""
     if not os.access(HELM, os.X_OK):
         pytest.fail(f"no Helm at {HELM}: run ./portal test, which fetches it, or set HELM")
-    server = ClusterServer()
-    volumes = Volumes(server.store, root / "volumes")
-    controllers, hubs = Controllers(server.store), SimulatedHubs(server.store, volumes)
+    server = ClusterServer(root)
+    controllers, hubs = Controllers(server.store, server.pods), SimulatedHubs(server.store, server.volumes)
     with server.listening(), controllers.running(), hubs.listening():
         yield KubernetesSite(root, server, hubs, controllers)

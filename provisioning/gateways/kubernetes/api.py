@@ -1,9 +1,10 @@
 """The cluster's REST API, as far as hubs need it: objects as JSON, retried while the cluster says "not now"."""
 
-from collections.abc import Mapping
-from contextlib import suppress
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import httpx
 
@@ -15,6 +16,7 @@ type Json = dict[str, Any]
 
 MANAGER = "consortium-portal"
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_PIECE = 1024 * 1024
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 
@@ -100,6 +102,44 @@ class ClusterApi:
         """A merge patch; an object that is gone stays gone."""
         self._send("PATCH", path, body=change, query={"fieldManager": MANAGER}, content_type=_MERGE)
 
+    def wait_for_pod(self, path: str, *, headers: Mapping[str, str]) -> None:
+        """Asks until a pod answers well behind its proxy path: it may run and not listen yet."""
+        if self._send("GET", path, headers=headers) is None:
+            raise ClusterUnavailableError(f"GET {path}", "its pod has gone")
+
+    def ask_pod(self, path: str, *, headers: Mapping[str, str]) -> Json:
+        """The JSON that a pod answers behind its proxy path. It is asked once."""
+        with self._stream("GET", path, headers=headers) as answer:
+            answer.read()
+            return dict(answer.json())
+
+    def download(self, path: str, into: IO[bytes], *, headers: Mapping[str, str]) -> None:
+        """Writes what a pod answers behind its proxy path into the file, a piece at a time. It is tried once."""
+        with self._stream("GET", path, headers=headers) as answer:
+            for piece in answer.iter_bytes(_PIECE):
+                into.write(piece)
+
+    def upload(self, path: str, content: IO[bytes], *, headers: Mapping[str, str]) -> Json:
+        """Hands the file to a pod behind its proxy path, and returns the JSON that it answers. It is tried once."""
+        size = str(os.fstat(content.fileno()).st_size)
+        pieces = iter(lambda: content.read(_PIECE), b"")
+        with self._stream("PUT", path, headers={**headers, "Content-Length": size}, content=pieces) as answer:
+            answer.read()
+            return dict(answer.json())
+
+    @contextmanager
+    def _stream(self, method: str, path: str, **what: Any) -> Iterator[httpx.Response]:
+        """What a pod answers; every failure is one of the moment, since pods come and go."""
+        named = f"{method} {path}"
+        try:
+            with self._http.stream(method, path, **what) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise ClusterUnavailableError(named, f"status {answer.status_code}, {_said(answer)}")
+                yield answer
+        except (httpx.HTTPError, ValueError) as error:
+            raise ClusterUnavailableError(named, str(error) or type(error).__name__) from error
+
     def delete(self, path: str) -> None:
         """Ends the object with what it owns; one that is gone is no error."""
         self._send("DELETE", path, query={"propagationPolicy": "Background"})
@@ -112,6 +152,7 @@ class ClusterApi:
         body: Json | None = None,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
         conflict_is_answer: bool = False,
     ) -> httpx.Response | None:
         """The answer; None for "there is none", and for a conflict where the caller knows what to do about it."""
@@ -120,7 +161,8 @@ class ClusterApi:
             least, reason = 0.0, ""
             try:
                 answer = self._http.request(
-                    method, path, json=body, params=query, headers={"Content-Type": content_type},
+                    method, path, json=body, params=query,
+                    headers={"Content-Type": content_type, **(headers or {})},
                     timeout=max(min(self._timeout, self.patience.left), 0.05),
                 )  # fmt: skip
             except httpx.HTTPError as error:

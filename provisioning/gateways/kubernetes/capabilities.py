@@ -22,6 +22,8 @@ RIGHTS = (
     ("create", "", "configmaps"), ("update", "", "configmaps"), ("list", "", "pods"), ("delete", "", "pods"),
     ("list", "", "persistentvolumeclaims"), ("patch", "apps", "deployments"), ("list", "apps", "deployments"),
     ("list", "apps", "statefulsets"), ("patch", "networking.k8s.io", "networkpolicies"),
+    ("create", "batch", "jobs"), ("delete", "batch", "jobs"), ("get", "", "pods/proxy"), ("update", "", "pods/proxy"),
+    ("create", "", "persistentvolumeclaims"),
     ("patch", "rbac.authorization.k8s.io", "roles"), ("patch", "rbac.authorization.k8s.io", "rolebindings"),
 )  # fmt: skip
 
@@ -120,7 +122,9 @@ def _rights(api: ClusterApi, _place: Place) -> tuple[Json, list[str]]:
 
 
 def _may(api: ClusterApi, verb: str, group: str, plural: str) -> bool:
-    asked: dict[str, Any] = {"resourceAttributes": {"verb": verb, "group": group, "resource": plural}}
+    resource, _slash, part = plural.partition("/")
+    about = {"verb": verb, "group": group, "resource": resource, **({"subresource": part} if part else {})}
+    asked: dict[str, Any] = {"resourceAttributes": about}
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": asked}
     return bool(api.ask(_REVIEWS, review).get("status", {}).get("allowed"))
 

@@ -1,5 +1,6 @@
 """Drives hubs on one Kubernetes cluster; see provisioning/gateways/base.py for what each method promises."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from provisioning.gateways.base import (
     StepReport,
     no_progress,
 )
+from provisioning.gateways.carrier import Sums
+from provisioning.gateways.carrying import Home, SignOnSecrets
 from provisioning.gateways.jupyterhub.proof import prove_with_password, prove_with_token
 from provisioning.gateways.kubernetes.access import ClusterAccess
 from provisioning.gateways.kubernetes.api import ClusterApi
@@ -26,13 +29,20 @@ from provisioning.gateways.kubernetes.chart import ChartReference, Charts
 from provisioning.gateways.kubernetes.drift import object_differences, value_differences
 from provisioning.gateways.kubernetes.errors import NotInTimeError, NotRunningError, UnknownHubError
 from provisioning.gateways.kubernetes.helm import Helm
+from provisioning.gateways.kubernetes.homes import CarrierPod, claim_of, homes_of, make_claim, sweep_carriers
 from provisioning.gateways.kubernetes.objects import namespace_object, namespace_path
 from provisioning.gateways.kubernetes.observing import observe
 from provisioning.gateways.kubernetes.patience import Patience
 from provisioning.gateways.kubernetes.record import HubRecord, Records
 from provisioning.gateways.kubernetes.releases import newest_release
 from provisioning.gateways.kubernetes.sampling import servers_of
-from provisioning.gateways.kubernetes.secret_store import portal_token, shared_password, store_client_secret
+from provisioning.gateways.kubernetes.secret_store import (
+    keep_sign_on_secrets,
+    portal_token,
+    shared_password,
+    sign_on_secrets,
+    store_client_secret,
+)
 from provisioning.gateways.kubernetes.work import Work
 from provisioning.places import Place, url_of, values_on
 from provisioning.specs import CHECK_SERVICE, HubSpec, LocalSignOn, spec_hash
@@ -45,7 +55,8 @@ class Limits:
     """Seconds. `act` limits each call of the driver; `helm` is Helm's own limit, `grace` what its process gets beyond.
 
     A worker that is killed keeps others from its hub for `hold` at most: as long as the Helm that it left behind could
-    still run. `call` limits one call of the cluster's API, `pause` is the first pause between two tries of one.
+    still run. `call` limits one call of the cluster's API, `pause` is the first pause between two tries of one; `carry`
+    limits how long a pod may be silent while it packs or sums a home.
     """
 
     act: float = 60.0
@@ -53,6 +64,7 @@ class Limits:
     grace: float = 4.0
     hold: float = 26.0
     call: float = 10.0
+    carry: float = 900.0
     pause: float = 0.2
 
 
@@ -189,6 +201,58 @@ class KubernetesDriver:
                 api=api, helm=self._helm, chart=chart, place=self._place, target=target, progress=_told_once(progress)
             )
             yield work, Records(api, hold_seconds=self._limits.hold)
+
+    def homes(self, target: HubTarget) -> list[Home]:
+        """See HomeCarrier.homes: one for each volume claim of a person."""
+        with self._work(target, no_progress) as (work, _):
+            return homes_of(work.api, target.slug)
+
+    def read_home(
+        self, target: HubTarget, home: Home, *, into: Path, progress: StepReport = no_progress
+    ) -> tuple[Path, Sums]:
+        """See HomeCarrier.read_home."""
+        path = into / f"{hashlib.sha256(home.key.encode()).hexdigest()[:16]}.tar.gz"
+        with self._carrying(target, home, progress) as pod:
+            return path, pod.read(path)
+
+    def write_home(self, target: HubTarget, home: Home, archive: Path, *, progress: StepReport = no_progress) -> Sums:
+        """See HomeCarrier.write_home. The claim is the one that the hub itself would make for the person."""
+        with self._work(target, progress) as (work, records):
+            record = _known(target, records.read(target.slug))
+            if record.spec is not None:
+                make_claim(work.api, record.spec, self._place, home)
+        with self._carrying(target, home, progress) as pod:
+            return pod.write(archive)
+
+    def end_carrying(self, target: HubTarget) -> None:
+        """See HomeCarrier.end_carrying."""
+        with self._work(target, no_progress) as (work, _):
+            sweep_carriers(work.api, target.slug)
+
+    def sign_on_secrets(self, target: HubTarget) -> SignOnSecrets:
+        """See HomeCarrier.sign_on_secrets: the client secret, or the password that its people share."""
+        with self._work(target, no_progress) as (work, _):
+            return sign_on_secrets(work.api, target.slug)
+
+    def keep_sign_on_secrets(self, target: HubTarget, spec: HubSpec, secrets: SignOnSecrets) -> None:
+        """See HomeCarrier.keep_sign_on_secrets. Accounts of a local hub are no use here: people get a new password."""
+        with self._work(target, no_progress) as (work, _):
+            work.own_namespace()
+            work.api.apply(namespace_path(target.slug), namespace_object(spec, self._place))
+            keep_sign_on_secrets(work.api, spec, secrets)
+
+    @contextmanager
+    def _carrying(self, target: HubTarget, home: Home, progress: StepReport) -> Iterator[CarrierPod]:
+        """The pod that serves the home; it is taken away when it has served, and kept for the next try when not."""
+        with self._work(target, progress) as (work, records):
+            record = _known(target, records.read(target.slug))
+            if record.spec is None:
+                raise UnknownHubError(target.slug)
+            patience = Patience(self._limits.carry, base_seconds=self._limits.pause)
+            with ClusterApi(self._access, patience, timeout_seconds=self._limits.carry) as streams:
+                pod = CarrierPod(work.api, streams, record.spec, claim_of(home))
+                yield pod
+            pod.end()
 
     def _settled(self, work: Work, records: Records, progress: StepReport) -> Observed:
         """Waits until the hub is as its record wants; nobody is kept from it meanwhile."""

@@ -25,6 +25,11 @@ def workload(namespace_name: str, plural: str, name: str = "") -> str:
     return f"/apis/apps/v1/namespaces/{namespace_name}/{plural}" + (f"/{name}" if name else "")
 
 
+def job(namespace_name: str, name: str = "") -> str:
+    """The path of a Job, or of all of them."""
+    return f"/apis/batch/v1/namespaces/{namespace_name}/jobs" + (f"/{name}" if name else "")
+
+
 def network_policy(namespace_name: str, name: str) -> str:
     """The path of a network policy."""
     return f"/apis/networking.k8s.io/v1/namespaces/{namespace_name}/networkpolicies/{name}"

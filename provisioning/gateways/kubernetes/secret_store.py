@@ -5,6 +5,7 @@ import json
 import secrets as randomness
 from typing import Any
 
+from provisioning.gateways.carrying import SignOnSecrets
 from provisioning.gateways.kubernetes.api import ClusterApi
 from provisioning.gateways.kubernetes.errors import MissingClientSecretError
 from provisioning.gateways.kubernetes.objects import secret_object
@@ -49,6 +50,25 @@ def portal_token(api: ClusterApi, slug: str, *, service: str = "portal") -> str:
     stored = api.get(core(namespace_of(slug), "secrets", "hub"))
     text = (stored or {}).get("data", {}).get(f"hub.services.{service}.apiToken", "")
     return base64.b64decode(text).decode()
+
+
+def sign_on_secrets(api: ClusterApi, slug: str) -> SignOnSecrets:
+    """What the hub's sign-on rests on, for taking it along to another cluster."""
+    stored = api.get(core(namespace_of(slug), "secrets", f"{slug}-portal"))
+    config = _values((stored or {}).get("data", {})).get("hub", {}).get("config", {})
+    return SignOnSecrets(
+        client_secret=_client_secret(api, slug), shared=dict(config.get("SharedPasswordAuthenticator", {}))
+    )
+
+
+def keep_sign_on_secrets(api: ClusterApi, spec: HubSpec, secrets: SignOnSecrets) -> None:
+    """Keeps what came along from elsewhere, in the hub's namespace, which must exist."""
+    if secrets.client_secret and not isinstance(spec.sign_on, LocalSignOn):
+        store_client_secret(api, spec.slug, secrets.client_secret)
+    if secrets.shared and isinstance(spec.sign_on, LocalSignOn):
+        values = {"hub": {"config": {"SharedPasswordAuthenticator": dict(secrets.shared)}}}
+        path = core(namespace_of(spec.slug), "secrets", existing_secret_name(spec))
+        api.apply(path, secret_object(spec, values))
 
 
 def client_secret_path(slug: str) -> str:

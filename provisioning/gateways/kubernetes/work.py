@@ -16,6 +16,7 @@ from provisioning.gateways.kubernetes.chart import Chart
 from provisioning.gateways.kubernetes.drift import object_differences
 from provisioning.gateways.kubernetes.errors import ForeignNamespaceError, ReleaseUnfinishedError, UnknownHubError
 from provisioning.gateways.kubernetes.helm import Helm
+from provisioning.gateways.kubernetes.homes import sweep_carriers
 from provisioning.gateways.kubernetes.objects import guard_paths, guards, namespace_object, namespace_path
 from provisioning.gateways.kubernetes.paths import HUB_LABEL, namespace_of
 from provisioning.gateways.kubernetes.record import Hold, HubRecord
@@ -83,6 +84,7 @@ class Work:
         if newest_release(self.api, self.slug) is not None:
             self.helm.uninstall(self.slug)
         end_servers(self.api, self.slug)
+        sweep_carriers(self.api, self.slug)
         crash_point("kubernetes.uninstalled")
         if not keep_data:
             self.progress("remove", "Removing the homes and all else")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from provisioning.gateways.kubernetes.api import ClusterApi, Json
+from provisioning.gateways.kubernetes.homes import NAME as CARRIER
 from provisioning.gateways.kubernetes.paths import SERVERS, core, namespace_of, workload
 
 _KINDS = ("deployments", "statefulsets")
@@ -48,8 +49,9 @@ def end_servers(api: ClusterApi, slug: str) -> None:
 
 
 def is_asleep(api: ClusterApi, slug: str) -> bool:
-    """Whether no pod is left in the hub's namespace."""
-    return not api.find(core(namespace_of(slug), "pods"))
+    """Whether no pod is left in the hub's namespace, but those of ours that carry homes while it sleeps."""
+    pods = api.find(core(namespace_of(slug), "pods"))
+    return all((pod["metadata"].get("labels") or {}).get("component") == CARRIER for pod in pods)
 
 
 def server_pods(api: ClusterApi, slug: str) -> list[Json]:

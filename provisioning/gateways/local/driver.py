@@ -23,14 +23,17 @@ from provisioning.gateways.base import (
     StepReport,
     no_progress,
 )
+from provisioning.gateways.carrier import Sums
+from provisioning.gateways.carrying import Home, SignOnSecrets
 from provisioning.gateways.jupyterhub.client import HubClient
 from provisioning.gateways.jupyterhub.proof import prove_with_password, prove_with_token
 from provisioning.gateways.local.bundle import write_bundle
 from provisioning.gateways.local.drift import differences
 from provisioning.gateways.local.files import Desired, HubFolder, Ports, Seen, Wish, is_supervised, write_record
-from provisioning.gateways.local.homes import pack_homes
+from provisioning.gateways.local.homes import list_homes, pack_homes, read_home, write_home
 from provisioning.gateways.local.ports import choose_ports, is_free
-from provisioning.gateways.local.secret_store import prepare_secrets, store_client_secret
+from provisioning.gateways.local.processes import hub_owner
+from provisioning.gateways.local.secret_store import keep_secrets, kept_secrets, prepare_secrets, store_client_secret
 from provisioning.specs import CHECK_USER, HubSpec, LocalSignOn, spec_hash
 
 POLL_SECONDS = 0.2
@@ -177,6 +180,35 @@ class LocalDriver:
         if folder.desired() is None:
             raise UnknownHubError(target.slug)
         return pack_homes(folder.homes, slug=target.slug, into=into)
+
+    def homes(self, target: HubTarget) -> list[Home]:
+        """See HomeCarrier.homes."""
+        return list_homes(self._folder(target).homes)
+
+    def read_home(
+        self, target: HubTarget, home: Home, *, into: Path, progress: StepReport = no_progress
+    ) -> tuple[Path, Sums]:
+        """See HomeCarrier.read_home."""
+        progress("read", home.key)
+        return read_home(self._folder(target).homes, home, into=into)
+
+    def write_home(self, target: HubTarget, home: Home, archive: Path, *, progress: StepReport = no_progress) -> Sums:
+        """See HomeCarrier.write_home."""
+        progress("write", home.key)
+        return write_home(self._folder(target).homes, home, archive, owner=hub_owner())
+
+    def end_carrying(self, target: HubTarget) -> None:
+        """See HomeCarrier.end_carrying: nothing serves to carry homes here."""
+
+    def sign_on_secrets(self, target: HubTarget) -> SignOnSecrets:
+        """See HomeCarrier.sign_on_secrets: the client secret, or everybody's account."""
+        return kept_secrets(self._folder(target))
+
+    def keep_sign_on_secrets(self, target: HubTarget, spec: HubSpec, secrets: SignOnSecrets) -> None:
+        """See HomeCarrier.keep_sign_on_secrets. A password that all share is of no use here: people get their own."""
+        folder = self._folder(target)
+        with folder.locked():
+            keep_secrets(folder, spec, secrets)
 
     def passwords(self, target: HubTarget) -> dict[str, str]:
         """Names and passwords of a hub that keeps its own accounts: for the demo's closing table."""

@@ -1,4 +1,4 @@
-"""People's files of a local hub as one archive, each file with its checksum."""
+"""People's files of a local hub: all as one archive with checksums, or home by home as they move elsewhere."""
 
 import hashlib
 import io
@@ -6,7 +6,11 @@ import os
 import tarfile
 from pathlib import Path
 
+from provisioning.gateways import carrier
 from provisioning.gateways.base import GatewayError
+from provisioning.gateways.carrier import Sums
+from provisioning.gateways.carrying import Home, HomeDamagedError, HomeRefusedError
+from provisioning.specs import CHECK_USER
 
 
 class HomesUnreadableError(GatewayError):
@@ -59,3 +63,50 @@ def _add_text(archive: tarfile.TarFile, name: str, text: str) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(text.encode())
     archive.addfile(member, io.BytesIO(text.encode()))
+
+
+def list_homes(homes: Path) -> list[Home]:
+    """The homes below the folder, the synthetic user's left out."""
+    found = homes.iterdir() if homes.is_dir() else ()
+    names = sorted(entry.name for entry in found if entry.is_dir() and not entry.is_symlink())
+    return [Home(user=name) for name in names if name != CHECK_USER]
+
+
+def read_home(homes: Path, home: Home, *, into: Path) -> tuple[Path, Sums]:
+    """Will write one home's archive into the folder; returns it with its sums. Raises HomeDamagedError."""
+    path = into / f"{hashlib.sha256(home.key.encode()).hexdigest()[:16]}.tar.gz"
+    try:
+        with path.open("wb") as file:
+            carrier.pack(_folder(homes, home), file)
+        return path, carrier.sums(_folder(homes, home))
+    except OSError as error:
+        raise HomeDamagedError(type(error).__name__) from error
+
+
+def write_home(homes: Path, home: Home, archive: Path, *, owner: tuple[int, int]) -> Sums:
+    """Will put the archive in place of the home; returns the sums of what then lies there.
+
+    Raises HomeRefusedError for the home of a named server, which local hubs do not have; HomeDamagedError.
+    """
+    if home.server:
+        raise HomeRefusedError("local hubs keep one home per person, and this person has one for a named server")
+    folder = _folder(homes, home)
+    try:
+        if not homes.is_dir():
+            homes.mkdir(mode=0o755, parents=True)
+            os.chown(homes, *owner)
+        with archive.open("rb") as file:
+            carrier.unpack(file, folder, owner)
+        return carrier.sums(folder)
+    except (OSError, EOFError, tarfile.TarError, carrier.ArchiveRefusedError) as error:
+        raise HomeDamagedError(type(error).__name__) from error
+
+
+def _folder(homes: Path, home: Home) -> Path:
+    """The person's folder; a name from elsewhere must not lead out of the homes."""
+    if "/" in home.user or home.user in {"", ".", ".."}:
+        raise HomeRefusedError("its person's name is no name of a folder")
+    folder = homes / home.user
+    if folder.is_symlink():
+        raise HomeRefusedError("a link stands where the home should be")
+    return folder

@@ -5,6 +5,7 @@ import secrets as randomness
 from collections.abc import Iterable
 
 from provisioning.gateways.base import GatewayError
+from provisioning.gateways.carrying import SignOnSecrets
 from provisioning.gateways.local.files import Account, HubFolder, Secrets, write_record
 from provisioning.specs import CHECK_USER, HubSpec, LocalSignOn
 
@@ -44,6 +45,21 @@ def store_client_secret(folder: HubFolder, client_secret: str) -> None:
     """Keeps the secret by which the hub shows itself to its sign-on provider."""
     stored = folder.secrets() or _new_secrets()
     _keep(folder, stored.model_copy(update={"client_secret": client_secret}))
+
+
+def kept_secrets(folder: HubFolder) -> SignOnSecrets:
+    """What the hub's sign-on rests on."""
+    stored = folder.secrets() or _new_secrets()
+    return SignOnSecrets(client_secret=stored.client_secret, accounts=stored.accounts)
+
+
+def keep_secrets(folder: HubFolder, spec: HubSpec, secrets: SignOnSecrets) -> None:
+    """Takes over the accounts of a local hub that its people are to keep, or its client secret."""
+    stored = folder.secrets() or _new_secrets()
+    known = {name: found for name, found in secrets.accounts.items() if isinstance(found, Account)}
+    is_own = isinstance(spec.sign_on, LocalSignOn)
+    both = {"accounts": {**stored.accounts, **known}} if is_own else {"client_secret": secrets.client_secret}
+    _keep(folder, stored.model_copy(update=both))
 
 
 def _keep(folder: HubFolder, wanted: Secrets) -> None:
