@@ -94,7 +94,7 @@ def test_how_a_move_ended_is_told_for_a_week(
     with consortium_scope(Scope.JOB):
         HUB.move(Hub.objects.get(pk=hub.pk), "running", observed_generation=2)
         for status in path:
-            values = {"switched_at": at} if status == "switched" else {}
+            values: dict[str, object] = {"switched_at": at} if status == "switched" else {}
             values |= {"ended_at": at} if status in {"moved", "cancelled"} else {"why": "No room"}
             HubMove.objects.filter(pk=move.pk).update(status=status, **values)
     member = browser(cast.viewer)
