@@ -67,14 +67,14 @@ def mail_spending_asked(event: AuditEvent) -> None:
             name: money_text(getattr(row, name), row.currency, language=person.language, code=True)
             for name in ("expected", "estimate", "budget")
         }
-        _send(event, [person], "provisioning_spending_asked", hub, "hub", hub.institution.slug, hub.slug, **amounts)
+        send_about(event, [person], "provisioning_spending_asked", hub, "hub", hub.institution.slug, hub.slug, **amounts)
 
 
 @receiver("provisioning.mail_hub_declined")
 def mail_hub_declined(event: AuditEvent) -> None:
     """Tell whoever asked that there will be no hub, and why."""
     hub = _hub(event)
-    _send(event, _who_asked(hub), "provisioning_hub_declined", hub, "hub", hub.institution.slug, hub.slug)
+    send_about(event, who_asked(hub), "provisioning_hub_declined", hub, "hub", hub.institution.slug, hub.slug)
 
 
 @receiver("provisioning.mail_hub_ready")

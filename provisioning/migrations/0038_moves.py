@@ -9,8 +9,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('members', '0032_access_decisions'),
-        ('provisioning', '0033_hold_guards'),
+        ("members", "0032_access_decisions"),
+        ("provisioning", "0037_spending_guards"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
