@@ -67,7 +67,9 @@ def mail_spending_asked(event: AuditEvent) -> None:
             name: money_text(getattr(row, name), row.currency, language=person.language, code=True)
             for name in ("expected", "estimate", "budget")
         }
-        send_about(event, [person], "provisioning_spending_asked", hub, "hub", hub.institution.slug, hub.slug, **amounts)
+        send_about(
+            event, [person], "provisioning_spending_asked", hub, "hub", hub.institution.slug, hub.slug, **amounts
+        )
 
 
 @receiver("provisioning.mail_hub_declined")
