@@ -13,8 +13,8 @@ from provisioning.models.hubs import (
     Sample,
     SamplingRun,
 )
-from provisioning.models.pauses import HubPause
 from provisioning.models.moves import HubMove
+from provisioning.models.pauses import HubPause
 from provisioning.models.service import (
     Incident,
     IncidentUpdate,
@@ -38,8 +38,8 @@ __all__ = [
     "HubDay",
     "HubDayUser",
     "HubHold",
-    "HubPause",
     "HubMove",
+    "HubPause",
     "HubRevision",
     "Incident",
     "IncidentUpdate",

@@ -42,8 +42,8 @@ class MoveOver(PortalError):
 def move_hub(hub: Hub, *, cluster: Cluster, reason: str, by: User, at: datetime) -> HubMove:
     """Will want the hub on another cluster: closed meanwhile, its homes carried with checksums, the old one ended last.
 
-    Raises Forbidden, Invalid without a reason or for the cluster it is on, TransitionRefused, HubHeld, HubInEvent, ActUnderWay,
-    ClusterRetired, ClusterFull, CannotMove. Needs a scope that sees every institution's hubs.
+    Raises Forbidden, Invalid without a reason or for the cluster it is on, TransitionRefused, HubHeld, HubInEvent,
+    ActUnderWay, ClusterRetired, ClusterFull, CannotMove. Needs a scope that sees every institution's hubs.
     """
     check_staff(by, Permission.OPERATE_HUBS)
     why = reason_of(reason)

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("members", "0032_access_decisions"),
-        ("provisioning", "0037_spending_guards"),
+        ("provisioning", "0041_event_guards"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -6,7 +6,7 @@ from consortium.kernel.sql import FrozenAfter, StateTrigger, TenantPolicy
 
 
 class Migration(migrations.Migration):
-    dependencies = [("provisioning", "0038_moves")]
+    dependencies = [("provisioning", "0042_moves")]
 
     operations = [
         TenantPolicy("provisioning_hubmove"),
