@@ -263,7 +263,13 @@ def write_next_revision(
 
 @transaction.atomic
 def next_revision(
-    hub: Hub, *, spec: HubSpec, note: str, by: User, at: datetime, estimate: Mapping[str, Any] | None = None
+    hub: Hub,
+    *,
+    spec: HubSpec,
+    note: str,
+    by: User | audit.System,
+    at: datetime,
+    estimate: Mapping[str, Any] | None = None,
 ) -> HubRevision:
     """Will write the next revision without wanting it made; `write_next_revision` and a move do that each in its way.
 
