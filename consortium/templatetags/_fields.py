@@ -56,6 +56,8 @@ def view_of(
     hint = hint or bound.help_text
     described = [name for name, there in ((f"{ident}_hint", hint), (f"{ident}_error", bound.errors)) if there]
     attrs = {name: value for name, value in attributes.items() if value}
+    # allauth's forms bring placeholders that say the label a second time, and sometimes in other words.
+    bound.field.widget.attrs.pop("placeholder", None)
     if kind not in {"radios", "checkboxes"}:  # a group is described by its fieldset
         attrs["aria-describedby"] = " ".join(described)
         attrs["class"] = _classes(kind, bound)
