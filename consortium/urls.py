@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from billing.urls import machine_patterns as billing_machines
 from billing.urls import page_patterns as billing_pages
-from consortium.views import costs, dashboard, hub_change, hub_request, machines, mailbox, public, status
+from consortium.views import costs, dashboard, hub_change, hub_request, leaving, machines, mailbox, public, status
 from members.sign_on_urls import machine_patterns as members_machines
 from members.urls import page_patterns as members_pages
 from provisioning.urls import page_patterns as provisioning_pages
@@ -49,6 +49,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
             name="hub_roll_back",
         ),
         path("i/<slug:slug>/hubs/<slug:hub_slug>/documents/<uuid:pk>/", hub_change.hub_document, name="hub_document"),
+        path("i/<slug:slug>/leaving/", leaving.leaving, name="leaving"),
+        path("i/<slug:slug>/leaving/<uuid:pk>/", leaving.leaving_file, name="leaving_file"),
         *costs.page_patterns,
         *members_pages,
         *provisioning_pages,

@@ -16,6 +16,7 @@ class MembersConfig(AppConfig):
             domain_emails,
             domain_jobs,
             emails,
+            exit_emails,
             sign_on_emails,
             upkeep,
         )

@@ -53,6 +53,7 @@ ELSEWHERE: Mapping[str, str] = {
     "pay_dispute_line": "the link is the authority: tests/unit/billing/test_pay_help.py",
     "pay_dispute": "the link is the authority: tests/unit/billing/test_pay_help.py",
     "pay_dispute_withdraw": "the link is the authority: tests/unit/billing/test_pay_help.py",
+    "leaving_file": "what was exported of whom leaves: tests/unit/consortium/test_exit_member.py",
     "invitation": "the link and the address are: tests/integration/members/test_invitation_pages.py",
     "account_confirm_email": "allauth's signed link: tests/integration/members/test_account_pages.py",
     "account_reset_password_from_key": "allauth's signed link: tests/integration/members/test_account_pages.py",

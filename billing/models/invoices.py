@@ -12,6 +12,7 @@ from billing.models.costs import BillingPeriod
 from billing.states import INVOICE
 from consortium.kernel.fields import AmountField, CurrencyField, Row
 from consortium.kernel.language import Bilingual
+from consortium.kernel.money import EXACT
 from consortium.kernel.states import choices
 from members.models import Institution, Issuer, User
 
@@ -161,4 +162,9 @@ class InvoiceBalance(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.total - self.paid - self.credited} {self.currency} due"
+        return f"{self.due} {self.currency} due"
+
+    @property
+    def due(self) -> Decimal:
+        """What is still owed."""
+        return EXACT.subtract(self.total, EXACT.add(self.paid, self.credited))

@@ -16,6 +16,7 @@ from billing.delivering import waiting_deliveries
 from billing.models import CreditProposal, Invoice
 from billing.standing import waiting_steps
 from consortium.admin import billing_run  # noqa: F401 - registers its page
+from consortium.admin.exits import exits_under_way
 from consortium.admin.reminders import people_to_call
 from consortium.kernel import audit, jobs
 from consortium.kernel.admin_site import Waiting
@@ -98,6 +99,11 @@ site.waiting = (
         _("Steps of a ladder to confirm"),
         waiting_steps,
         lambda: reverse("admin:billing_lapsestep_changelist") + "?status__exact=proposed",
+    ),
+    Waiting(
+        _("Members who leave: ended, not yet settled"),
+        exits_under_way,
+        lambda: reverse("admin:members_memberexit_changelist"),
     ),
     Waiting(
         _("Disputed lines to decide"),

@@ -21,6 +21,13 @@ class DocumentDamaged(PortalError):
     status = 500
 
 
+class DocumentGone(PortalError):
+    """The file was deleted, as was agreed; its row still says what it was."""
+
+    code = "document_gone"
+    status = 410
+
+
 def store(
     content: bytes,
     *,
@@ -96,9 +103,12 @@ def store_file(path: Path, *, kind: str, name: str, media_type: str, subject: mo
 
 
 def read(document: Document) -> bytes:
-    """Return the bytes, after checking them against the hash. Raises DocumentDamaged."""
-    with default_storage.open(document.storage_key) as file:
-        content = bytes(file.read())
+    """Return the bytes, after checking them against the hash. Raises DocumentDamaged, DocumentGone."""
+    try:
+        with default_storage.open(document.storage_key) as file:
+            content = bytes(file.read())
+    except FileNotFoundError:
+        raise DocumentGone(f"{document.name} is not kept any more.") from None
     if hashlib.sha256(content).hexdigest() != document.sha256:
         raise DocumentDamaged(f"{document.name} does not match its recorded hash. Restore it from the backup.")
     return content

@@ -8,14 +8,15 @@ from billing.reminding import remind_due
 from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.usecases.enforce_standing import enforce_standing
+from consortium.usecases.exit_member import advance_exits
 
 __all__ = ["collect"]
 
 
 @shared_task(name="consortium.collect")
 def collect() -> int:
-    """Release what payers left unanswered, end arrangements, remind, enforce standing; returns the steps taken."""
+    """Clocks, arrangements, reminders, standing, exits: take every step that is due; returns how many."""
     at = now()
     with consortium_scope(Scope.JOB):
         done = release_unanswered(at=at) + review_arrangements(at=at)
-    return done + remind_due(at=at) + enforce_standing(at=at)
+    return done + remind_due(at=at) + enforce_standing(at=at) + advance_exits(at=at)

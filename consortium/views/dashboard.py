@@ -47,6 +47,7 @@ def institution(request: MemberRequest) -> HttpResponse:
         "hubs": list(Hub.objects.filter(institution=request.institution).select_related("cluster")),
         "agreement": agreements.order_by("-version").first(),
         "may_request": Permission.REQUEST_HUB in held,
+        "may_leave": Permission.SIGN_AGREEMENT in held,
         "month": today,
     }
     if Permission.VIEW_USAGE in held:

@@ -122,7 +122,11 @@ def hub_document(request: MemberRequest, hub_slug: str, pk: UUID) -> HttpRespons
     ).first()
     if document is None:
         raise Http404
-    response = HttpResponse(documents.read(document), content_type=document.media_type)
+    try:
+        content = documents.read(document)
+    except documents.DocumentGone:
+        raise Http404 from None  # deleted after the university has left; the certificate says when
+    response = HttpResponse(content, content_type=document.media_type)
     response["Content-Disposition"] = f'attachment; filename="{document.name}"'
     return response
 

@@ -12,6 +12,7 @@ from members.models.agreements import (
 from members.models.applications import AccessDecision, AccessRequest, Application, ApplicationNote
 from members.models.diligence import DiligenceDocument, DiligenceVersion
 from members.models.domains import Domain
+from members.models.exits import MemberExit
 from members.models.institutions import Institution, MemberKey, Membership, Seat
 from members.models.invitations import Invitation, OwnershipOffer
 from members.models.issuers import BankDetails, Issuer, TaxRegistration
@@ -35,6 +36,7 @@ __all__ = [
     "Institution",
     "Invitation",
     "Issuer",
+    "MemberExit",
     "MemberKey",
     "Membership",
     "OwnershipOffer",

@@ -9,6 +9,7 @@ from members.schedule_terms import (
     DataProtection,
     EventHubs,
     Exit,
+    Lapse,
     OrderRule,
     Recovery,
     Renewal,
@@ -134,5 +135,6 @@ SCHEDULE = ScheduleTemplate(
         policy_en="In proportion to the memory that the servers of each member held, hour by hour.",
         policy_fr="En proportion de la mémoire que les serveurs de chaque membre ont occupée, heure par heure.",
     ),
+    lapse=Lapse(),
     exit=Exit(formats=("values.yaml", "tar.gz", "CSV", "PDF")),
 )

@@ -1,5 +1,6 @@
 """An issued invoice, made by hand, for tests of documents and payments: its figures are those of a small university."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -172,9 +173,14 @@ def snapshot(*, number: str = "ICC-2026-0007", language: str = "en", **changes: 
 
 
 def make_invoice(
-    cast: Cast, *, number: str = "ICC-2026-0007", institution: Institution | None = None, language: str = "en"
+    cast: Cast,
+    *,
+    number: str = "ICC-2026-0007",
+    institution: Institution | None = None,
+    language: str = "en",
+    evidence: Mapping[int, dict[str, Any]] | None = None,
 ) -> Invoice:
-    """The same invoice as rows: drafted, approved, issued, with its balance. Opens its own scope."""
+    """The same invoice as rows: drafted, approved, issued, with its balance; `evidence` by line. Opens its scope."""
     frozen = snapshot(number=number, language=language)
     at = frozen.issued_at
     place = institution or cast.university
@@ -210,14 +216,14 @@ def make_invoice(
             created_at=at,
         )
         for part in frozen.lines:
-            _make_line(invoice, part)
+            _make_line(invoice, part, (evidence or {}).get(part.position, {}))
         INVOICE.move(invoice, "approved")
         INVOICE.move(invoice, "issued", number=number, issued_at=at, due_on=frozen.due_on, snapshot=frozen.to_json())
         InvoiceBalance.objects.create(invoice=invoice, institution=place, total=frozen.total, currency="CAD")
     return invoice
 
 
-def _make_line(invoice: Invoice, part: LinePart) -> None:
+def _make_line(invoice: Invoice, part: LinePart, evidence: dict[str, Any]) -> None:
     line = InvoiceLine.objects.create(
         institution_id=invoice.institution_id,
         invoice=invoice,
@@ -230,6 +236,7 @@ def _make_line(invoice: Invoice, part: LinePart) -> None:
         unit_price=part.unit_price,
         net=part.net,
         currency="CAD",
+        evidence=evidence,
     )
     for tax in part.taxes:
         InvoiceLineTax.objects.create(
