@@ -5,10 +5,11 @@ import django.db.models.functions.uuid
 from django.db import migrations, models
 
 
+# This is 0033_exits.
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('members', '0032_access_decisions'),
+        ("members", "0032_access_decisions"),
     ]
 
     operations = [

@@ -5,6 +5,7 @@ from django.db import migrations
 from consortium.kernel.sql import FrozenAfter, StateTrigger, TenantPolicy
 
 
+# This is 0034_exit_guards.
 class Migration(migrations.Migration):
     dependencies = [("members", "0033_exits")]
 
