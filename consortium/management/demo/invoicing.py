@@ -14,6 +14,7 @@ from billing.purchase_orders import OrderLine, record_order
 from consortium.kernel.clock import now
 from consortium.kernel.periods import Month, local_date
 from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.management.demo.collecting import tell_collecting
 from members.models import Institution, Issuer, StaffSeat, User
 from members.roles import StaffRole
 
@@ -31,11 +32,12 @@ def second_approver() -> User:
 
 
 def tell_invoicing(*, issuer: Issuer, staff: User, month: Month) -> None:
-    """Record what is missing of it; `month` is the first one that is still open."""
+    """Record what is missing of it, and of what became of the invoices; `month` is the first one still open."""
     with consortium_scope(Scope.COMMAND):
         _order(issuer, staff)
         _credit(staff)
         _event(issuer, staff, month)
+    tell_collecting(staff=staff, at=now())
 
 
 def _order(issuer: Issuer, staff: User) -> None:

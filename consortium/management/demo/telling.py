@@ -19,7 +19,6 @@ from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.management.demo.agreements import tell_agreements
 from consortium.management.demo.applying import tell_applying
 from consortium.management.demo.books import tell_books
-from consortium.management.demo.collecting import tell_collecting
 from consortium.management.demo.costs import tell_costs
 from consortium.management.demo.domains import tell_domains
 from consortium.management.demo.events import tell_events
@@ -95,7 +94,6 @@ def tell(
         narrator.say(f"{imported.rows} rows, {plain(imported.billed_total)} {imported.currency}")
     with narrator.step("month", "The month is closed, invoices are issued") as step:
         invoice = story.close_month()
-        tell_collecting(staff=users["staff"], at=now())
         step.link = _url("invoice", NEWCOMER, invoice.pk)
     with narrator.step("payment", "The invoice is paid by card") as step:
         story.pay(invoice)
