@@ -15,7 +15,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from billing import admin_books as admin_books  # noqa: PLC0414 - registers the pages of the books
-from billing import admin_credit_proposals, admin_invoicing, invoicing  # noqa: F401 - registers their pages
+from billing import (  # noqa: F401 - registers their pages  # noqa: F401 - registers their pages
+    admin_card_disputes,
+    admin_credit_proposals,
+    admin_invoicing,
+    admin_paying,
+    admin_processor,
+    invoicing,
+)
 from billing import admin_deliveries as admin_deliveries  # noqa: PLC0414 - registers its pages
 from billing import admin_disputes as admin_disputes  # noqa: PLC0414 - registers its pages
 from billing.crediting import CREDITABLE
@@ -31,10 +38,8 @@ from billing.models import (
     LedgerEntry,
     LedgerLeg,
     NumberSeries,
-    Payment,
     PeriodBasis,
     Pool,
-    ProviderEvent,
     Share,
 )
 from billing.purchase_orders import order_for
@@ -310,22 +315,3 @@ class LedgerAccountAdmin(StaffAdmin):
 
     list_display = ["code", "kind", "name_en", "name_fr", "issuer"]
     list_filter = ["kind", "issuer"]
-
-
-@admin.register(Payment)
-class PaymentAdmin(StaffAdmin):
-    """Attempts to pay."""
-
-    list_display = ["created_at", "invoice", "provider", "status", "amount", "currency", "method", "failure"]
-    list_filter = ["status", "provider", "currency"]
-    list_select_related = ["invoice"]
-    date_hierarchy = "created_at"
-
-
-@admin.register(ProviderEvent)
-class ProviderEventAdmin(StaffAdmin):
-    """The inbox of webhooks."""
-
-    list_display = ["received_at", "provider", "type", "event_id", "attempts", "processed_at", "error"]
-    list_filter = ["type", ("processed_at", admin.EmptyFieldListFilter)]
-    date_hierarchy = "received_at"

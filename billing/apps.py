@@ -23,6 +23,7 @@ class BillingConfig(AppConfig):
             order_mails,
             pay_links,
             reminder_emails,
+            refreshing,
             settlement,
         )
         from billing.documents import credit_notes  # noqa: F401, PLC0415 - likewise

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.utils.translation import gettext as _
 
 from billing.clearing import PROVIDER, Subject, record_taking
@@ -64,6 +64,11 @@ def taken_by_card(keys: Iterable[UUID]) -> dict[UUID, Decimal]:
     """
     taken = TakenBack.objects.filter(payment__invoice__in=list(keys), movement__dispute__status__in=UNDECIDED)
     return dict(taken.values_list("payment__invoice").annotate(sum=Sum("reopened")))
+
+
+def unanswered_disputes() -> QuerySet[CardDispute]:
+    """Return the disputes and inquiries that wait for our answer, the first due first. Needs a consortium scope."""
+    return CardDispute.objects.filter(status__in=ANSWERABLE, answer=None).order_by("evidence_due_at")
 
 
 def keep_dispute(found: ProviderDispute, payment: Payment, balance: InvoiceBalance, *, at: datetime) -> str:

@@ -32,6 +32,7 @@ class Account(StrEnum):
     MEMBER_CREDIT = "2200"
     DEFERRED_DUES = "2300"
     RESTRICTED = "2400"
+    UNEXPLAINED = "2900"
     NET_ASSETS = "3000"
     RESERVE = "3100"
     DUES_INCOME = "4000"
@@ -70,6 +71,7 @@ CHART: Final[dict[Account, tuple[str, str, str]]] = {
     Account.MEMBER_CREDIT: ("liability", "Credit held for members", "Crédits dus aux membres"),
     Account.DEFERRED_DUES: ("liability", "Deferred dues", "Cotisations reportées"),
     Account.RESTRICTED: ("liability", "Restricted grants", "Subventions affectées"),
+    Account.UNEXPLAINED: ("liability", "Receipts to be explained", "Encaissements à expliquer"),
     Account.NET_ASSETS: ("equity", "Net assets", "Actif net"),
     Account.RESERVE: ("equity", "Reserve", "Réserve"),
     Account.DUES_INCOME: ("income", "Membership dues", "Cotisations"),

@@ -21,6 +21,7 @@ from consortium.kernel.periods import local_date
 from members.models import Issuer
 
 PROVIDER = System("stripe")
+_OWN = {"fee": Account.PAYMENT_FEES, "payout": Account.IN_TRANSIT, "payout_failure": Account.IN_TRANSIT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +99,12 @@ def record_taking(found: ProviderMovement, subject: Subject, balance: InvoiceBal
 def record_own(found: ProviderMovement, *, issuer: Issuer, at: datetime) -> ClearingMovement:
     """Will record and post a movement that belongs to no payment: a fee, a payout, one that came back.
 
-    One of a kind that we do not know is posted as a fee, and so balances; who reads the payout is told.
+    What is neither, such as money of another business on the same account, goes to "Receipts to be explained".
     """
     if held := ClearingMovement.objects.filter(provider_id=found.id).first():
         return held
     movement = _row(found, issuer=issuer, subject=None, at=at)
-    other = Account.IN_TRANSIT if found.kind in {"payout", "payout_failure"} else Account.PAYMENT_FEES
+    other = _OWN.get(found.kind, Account.UNEXPLAINED)
     legs = [
         Leg(Account.CLEARING, found.amount, found.currency),
         Leg(other, EXACT.minus(found.amount), found.currency),

@@ -65,6 +65,14 @@ def record_arrival(payout: Payout, *, on: date, reference: str, by: User | Syste
     return arrival
 
 
+def arrival_of(payout: Payout) -> PayoutArrival:
+    """Return the match with the bank that holds now. Raises PayoutNotOpen when there is none."""
+    found = PayoutArrival.objects.filter(payout=payout, undone_at=None).first()
+    if found is None:
+        raise PayoutNotOpen(_("This payout is not matched with the bank."))
+    return found
+
+
 @transaction.atomic
 def undo_arrival(arrival: PayoutArrival, *, on: date, by: User | System, at: datetime) -> PayoutArrival:
     """Take back that a payout arrived, by an entry that reverses it on a day; it is on its way again.
@@ -137,7 +145,7 @@ def _lines(payout: Payout, found: ProviderPayout, movements: Sequence[ProviderMo
     """Record every line, if all of them are there and sum to the payout; else say what is wrong."""
     lines = [each for each in movements if each.kind != "payout"]
     total = exact_sum(EXACT.subtract(each.amount, each.fee) for each in lines)
-    if missing := missing_of(lines):
+    if (missing := missing_of(lines)) and not payout.strangers_accepted:
         names = ", ".join(f"{each.kind} {each.source_id or each.id}" for each in missing[:5])
         return f"{len(missing)} lines belong to no payment of this portal: {names}. Look them up at the provider."
     if total != found.amount:

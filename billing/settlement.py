@@ -149,7 +149,7 @@ def _acted(event: ProviderEvent, gateway: PaymentGateway, at: datetime) -> str:
     """Do what the message is about; returns what a person must look at, or ""."""
     message = gateway.read_event(event.payload)
     if message.object_type == "payout":
-        return _payout(message.object_id, gateway, at)
+        return follow_payout(message.object_id, gateway, at)
     if message.object_type not in SUBJECTS or (message.object_type == "charge" and message.type not in CHARGE_NEWS):
         return ""
     payment = _find(message, gateway)
@@ -181,8 +181,11 @@ def refresh(payment: Payment, gateway: PaymentGateway, *, at: datetime, message:
     return " ".join(filter(None, problems))
 
 
-def _payout(payout_id: str, gateway: PaymentGateway, at: datetime) -> str:
-    """Follow a payout; what its lines say of payments and nobody told us before is asked for first."""
+def follow_payout(payout_id: str, gateway: PaymentGateway, at: datetime) -> str:
+    """Will follow a payout; what its lines say of payments and nobody told us before is asked for first.
+
+    Returns what a person must look at, or "". Needs a consortium scope and an open transaction. Raises GatewayError.
+    """
     found, movements = fetched(gateway, payout_id)
     crash_point("event.fetched")
     intents = {_intent_of(each, gateway) for each in missing_of(movements)} - {""}

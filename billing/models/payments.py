@@ -6,7 +6,7 @@ from billing.models.invoices import Invoice
 from billing.states import PAYMENT
 from consortium.kernel.fields import AmountField, CurrencyField, Row
 from consortium.kernel.states import choices
-from members.models import Institution
+from members.models import Institution, User
 
 
 class Payment(Row):
@@ -67,6 +67,9 @@ class ProviderEvent(Row):
     processed_at = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)
     error = models.TextField(blank=True, default="")
+    looked_at = models.DateTimeField("a person has looked at it", null=True, blank=True)
+    looked_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    note = models.CharField("what was found", max_length=500, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["provider", "event_id"], name="providerevent_once")]

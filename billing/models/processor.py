@@ -219,6 +219,7 @@ class Payout(Row):
     failure = models.CharField(max_length=300, blank=True)
     first_seen_at = models.DateTimeField()
     problem = models.CharField("why it is not in the books", max_length=500, blank=True)
+    strangers_accepted = models.BooleanField("lines that are not the portal's are accepted", default=False)
 
     class Meta:
         ordering = ["-first_seen_at"]

@@ -12,9 +12,12 @@ from django.utils.translation import gettext_lazy as _
 from billing.admin_deliveries import open_bounces
 from billing.admin_disputes import open_disputes, open_questions
 from billing.books_check import open_faults
+from billing.card_disputes import unanswered_disputes
 from billing.delivering import waiting_deliveries
 from billing.models import CreditProposal, Invoice
 from billing.standing import waiting_steps
+from billing.event_queue import open_problems
+from billing.models import CreditProposal, Invoice, Payout, Refund
 from consortium.admin import billing_run  # noqa: F401 - registers its page
 from consortium.admin.exits import exits_under_way
 from consortium.admin.reminders import people_to_call
@@ -121,6 +124,26 @@ site.waiting = (
         lambda: reverse("admin:billing_creditproposal_changelist") + "?status__exact=waiting",
     ),
     Waiting(
+        _("Refunds to approve"),
+        lambda: Refund.objects.filter(status="proposed").count(),
+        lambda: reverse("admin:billing_refund_changelist") + "?status__exact=proposed",
+    ),
+    Waiting(
+        _("Card disputes to answer"),
+        lambda: unanswered_disputes().count(),
+        lambda: reverse("admin:billing_carddispute_changelist") + "?turn=ours",
+    ),
+    Waiting(
+        _("Payouts that cannot be booked"),
+        lambda: Payout.objects.exclude(problem="").count(),
+        lambda: reverse("admin:billing_payout_changelist") + "?problem__isempty=0",
+    ),
+    Waiting(
+        _("News of the payment provider to look at"),
+        lambda: open_problems().count(),
+        lambda: reverse("admin:billing_providerevent_changelist") + "?look=open",
+    ),
+    Waiting(
         _("Months to close"),
         lambda: overdue_months(at=now()),
         lambda: reverse("admin:billing_billingrun_changelist"),
@@ -147,6 +170,8 @@ RETRY = {
     "close_period": Permission.CLOSE_MONTH,
     "process_event": Permission.ISSUE_INVOICES,
     "catch_up_events": Permission.ISSUE_INVOICES,
+    "refresh_payment": Permission.ISSUE_INVOICES,
+    "refresh_payout": Permission.CLOSE_MONTH,
     "send_refund": Permission.REFUND_PAYMENTS,
     "answer_dispute": Permission.REFUND_PAYMENTS,
     "render_invoice": Permission.ISSUE_INVOICES,
