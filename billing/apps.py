@@ -22,8 +22,8 @@ class BillingConfig(AppConfig):
             money_back_mails,
             order_mails,
             pay_links,
-            reminder_emails,
             refreshing,
+            reminder_emails,
             settlement,
         )
         from billing.documents import credit_notes  # noqa: F401, PLC0415 - likewise
