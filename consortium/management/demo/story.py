@@ -26,6 +26,7 @@ from consortium.management.demo.colleagues import tell_people
 from consortium.management.demo.foundation import GIB
 from consortium.management.demo.history import CONSENT_TITLE, address_of, apply_for, write_bill
 from consortium.management.demo.invoicing import second_approver
+from consortium.management.demo.paying import tell_paying
 from consortium.models import Document, Job
 from consortium.usecases.close_period import request_close
 from consortium.usecases.import_bill import import_bill
@@ -289,6 +290,7 @@ class Story:
                 if Document.objects.filter(kind="receipt", subject_id=str(paid.pk)).exists():
                     break
             self.say("the receipt is made")
+        tell_paying()
         return paid
 
     # --- Waiting -----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection, models, transaction
 
 from billing import ledger
 from billing.card_disputes import DisputeClosed, accept_dispute, answer_dispute, disputed_by_card, send_answer
+from billing.clearing_check import clearing_faults
 from billing.gateways import GatewayError
 from billing.models import (
     CardDispute,
@@ -280,6 +281,24 @@ def test_money_lost_of_an_invoice_that_is_written_off_waits_for_a_person(cast: C
     till.hear_new()
     assert stand(invoice) == ("written_off", Decimal("2300.00"))
     assert books()["1110"] == Decimal("2300.00")
+
+
+def test_a_fee_that_the_provider_tells_later_is_booked_then(cast: Cast, till: Till, at: datetime) -> None:
+    invoice = make_invoice(cast)
+    till.card(start_payment(invoice, return_url=RETURN, at=at, gateway=till.gateway))
+    store = till.simulator.store
+    with store.transaction():
+        charge = next(store.newest("charge"))
+        store.put({**charge, "balance_transaction": None})
+    till.hear_new()
+    with consortium_scope(Scope.COMMAND):
+        assert (books(), clearing_faults(cast.issuer)) == ({"1050": TOTAL, "1100": -TOTAL}, [])
+    with store.transaction():
+        store.put(charge)
+        store.emit("charge.updated", charge)
+    till.hear_new()
+    with consortium_scope(Scope.COMMAND):
+        assert (books()["5100"], clearing_faults(cast.issuer)) == (FEE_CARD, [])
 
 
 def test_news_of_a_dispute_before_news_of_its_payment_ends_the_same(cast: Cast, till: Till, at: datetime) -> None:
