@@ -10,7 +10,7 @@ from consortium.kernel.sql import FrozenAfter
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("billing", "0064_reminder_guards"),
+        ("billing", "0066_standing_guards"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
             name='note',
             field=models.CharField(blank=True, max_length=500, verbose_name='what was found'),
         ),
-        # What 0065_processor_queue lets move on a payout, beside what its guards did.
+        # What 0067_processor_queue lets move on a payout, beside what its guards did.
         migrations.RunSQL("DROP TRIGGER billing_payout_frozen ON billing_payout;", migrations.RunSQL.noop),
         FrozenAfter(
             "billing_payout",
