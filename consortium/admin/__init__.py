@@ -14,10 +14,9 @@ from billing.admin_disputes import open_disputes, open_questions
 from billing.books_check import open_faults
 from billing.card_disputes import unanswered_disputes
 from billing.delivering import waiting_deliveries
-from billing.models import CreditProposal, Invoice
-from billing.standing import waiting_steps
 from billing.event_queue import open_problems
 from billing.models import CreditProposal, Invoice, Payout, Refund
+from billing.standing import waiting_steps
 from consortium.admin import billing_run  # noqa: F401 - registers its page
 from consortium.admin.exits import exits_under_way
 from consortium.admin.reminders import people_to_call
