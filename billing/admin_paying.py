@@ -143,7 +143,7 @@ class MovementRows(Rows):
 class PaymentAdmin(ActingAdmin):
     """Attempts to pay, and what became of the money."""
 
-    list_display = ["created_at", "invoice", "institution", "status", "amount", "currency", "method", "went_back",
+    list_display = ["created_at", "invoice", "status", "amount", "currency", "went_back", "institution", "method",
                     "failure"]  # fmt: skip
     list_filter = ["status", "provider", "currency", "method"]
     search_fields = ["invoice__number", "institution__name_en", "intent_id", "session_id"]

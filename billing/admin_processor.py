@@ -235,7 +235,7 @@ def facts_of_event(row: ProviderEvent) -> list[tuple[str, object]]:
 class ProviderEventAdmin(ActingAdmin):
     """The inbox of webhooks: what was told, what came of it, what a person must look at."""
 
-    list_display = ["received_at", "type", "event_id", "attempts", "processed_at", "error", "looked_at", "note"]
+    list_display = ["received_at", "type", "error", "note", "processed_at", "attempts"]
     list_filter = [LookFilter, "type", ("processed_at", admin.EmptyFieldListFilter)]
     search_fields = ["event_id", "type", "error"]
     date_hierarchy = "received_at"
