@@ -42,7 +42,7 @@ from billing.models import (
     Pool,
     Share,
 )
-from billing.purchase_orders import order_for
+from billing.order_taking import order_for
 from consortium.kernel.clock import now
 from consortium.kernel.errors import Invalid, PortalError
 from consortium.kernel.formats import money_text

@@ -4,7 +4,7 @@ A line says so itself, in its evidence: `"covers": {"from": "2026-01-01", "until
 that covers a single month, or says nothing, is income at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -47,19 +47,37 @@ def spread(amount: Decimal, currency: str, *, since: date, until: date) -> dict[
     return {month: from_minor(sign * (down[month] + (month in lucky)), currency) for month in weights}
 
 
-def keep_plan(invoice: Invoice, *, on: date, at: datetime) -> frozenset[UUID]:
-    """Write the plan of each line that covers several months, once; return the keys of those lines."""
-    held = frozenset(Deferral.objects.filter(invoice=invoice).values_list("line_id", flat=True))
-    if held:
-        return held
-    planned = set()
-    for line in InvoiceLine.objects.filter(invoice=invoice).order_by("position"):
-        days = coverage(line.evidence)
-        if days is None or not line.net or len(_weights(*days)) < 2:
-            continue
-        _keep(invoice, line, days, on=on, at=at)
-        planned.add(line.pk)
-    return frozenset(planned)
+def keep_plans(
+    invoices: Sequence[Invoice], lines: Mapping[UUID, Sequence[InvoiceLine]], *, on: date, at: datetime
+) -> frozenset[UUID]:
+    """Write the plan of each line that covers several months, once; return the keys of those lines.
+
+    `lines` are all lines of each invoice. The number of queries does not grow with them. Raises CoverageInvalid.
+    """
+    held = Deferral.objects.filter(invoice__in=invoices).values_list("invoice_id", "line_id")
+    planned = {line for _invoice, line in held}
+    done = {invoice for invoice, _line in held}
+    wanted = [
+        (invoice, line, days)
+        for invoice in invoices
+        if invoice.pk not in done
+        for line in lines[invoice.pk]
+        if (days := coverage(line.evidence)) and line.net and len(_weights(*days)) > 1
+    ]
+    deferrals = Deferral.objects.bulk_create(_deferral(*each, on=on, at=at) for each in wanted)
+    DeferralPart.objects.bulk_create(
+        DeferralPart(
+            institution_id=invoice.institution_id,
+            deferral=deferral,
+            month=str(month),
+            amount=amount,
+            currency=line.currency,
+        )
+        for deferral, (invoice, line, days) in zip(deferrals, wanted, strict=True)
+        for month, amount in spread(line.net, line.currency, since=days[0], until=days[1]).items()
+        if amount
+    )
+    return frozenset(planned | {line.pk for _invoice, line, _days in wanted})
 
 
 def coverage(evidence: Mapping[str, Any]) -> tuple[date, date] | None:
@@ -97,8 +115,8 @@ def dues_until(issuer: Issuer, *, before: str) -> dict[UUID, date]:
     return found
 
 
-def _keep(invoice: Invoice, line: InvoiceLine, days: tuple[date, date], *, on: date, at: datetime) -> None:
-    deferral = Deferral.objects.create(
+def _deferral(invoice: Invoice, line: InvoiceLine, days: tuple[date, date], *, on: date, at: datetime) -> Deferral:
+    return Deferral(
         institution_id=invoice.institution_id,
         issuer_id=invoice.issuer_id,
         invoice=invoice,
@@ -109,17 +127,6 @@ def _keep(invoice: Invoice, line: InvoiceLine, days: tuple[date, date], *, on: d
         currency=line.currency,
         posted_on=on,
         created_at=at,
-    )
-    DeferralPart.objects.bulk_create(
-        DeferralPart(
-            institution_id=invoice.institution_id,
-            deferral=deferral,
-            month=str(month),
-            amount=amount,
-            currency=line.currency,
-        )
-        for month, amount in spread(line.net, line.currency, since=days[0], until=days[1]).items()
-        if amount
     )
 
 
@@ -136,4 +143,4 @@ def _weights(since: date, until: date) -> dict[Month, Fraction]:
     return weights
 
 
-__all__ = ["CoverageInvalid", "coverage", "dues_until", "keep_plan", "spread"]
+__all__ = ["CoverageInvalid", "coverage", "dues_until", "keep_plans", "spread"]

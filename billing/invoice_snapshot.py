@@ -1,8 +1,9 @@
 """Building the frozen copy of an invoice at issue: parties, bank, lines, taxes, rates, as they are at that instant."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from uuid import UUID
 
 from billing.models import Invoice, InvoiceLine, InvoiceLineTax, TaxCertificate
 from billing.snapshot import (
@@ -29,9 +30,27 @@ class Issue:
     due_on: date
 
 
-def build_snapshot(invoice: Invoice, issue: Issue) -> InvoiceSnapshot:
-    """Return the snapshot of an approved invoice. Raises SnapshotError when its figures do not agree."""
-    lines = list(InvoiceLine.objects.filter(invoice=invoice).prefetch_related("taxes").order_by("position"))
+class Frozen:
+    """What the copies of several invoices of one issuer are made of, read once as it is on their day of issue."""
+
+    def __init__(self, invoices: Sequence[Invoice], *, on: date) -> None:
+        issuer = invoices[0].issuer
+        accounts = [invoice.billing_account_id for invoice in invoices]
+        registered = TaxRegistration.objects.filter(issuer=issuer, tax="GST", valid__contains=on).first()
+        vats = TaxCertificate.objects.filter(billing_account__in=accounts, kind="vat_number", valid__contains=on)
+        banks = BankDetails.objects.filter(issuer=issuer, valid__contains=on)
+        self.tax_number = registered.number if registered else ""
+        self.vats = {row.billing_account_id: row.number for row in vats}
+        self.banks = {row.currency: row for row in banks}
+        self.lines: dict[UUID, list[InvoiceLine]] = {invoice.pk: [] for invoice in invoices}
+        rows = InvoiceLine.objects.filter(invoice__in=invoices).prefetch_related("taxes")
+        for line in rows.order_by("position"):
+            self.lines[line.invoice_id].append(line)
+
+
+def build_snapshot(invoice: Invoice, issue: Issue, frozen: Frozen) -> InvoiceSnapshot:
+    """Will return the snapshot of an approved invoice. Raises SnapshotError when its figures do not agree."""
+    lines = frozen.lines[invoice.pk]
     return InvoiceSnapshot(
         number=issue.number,
         kind=invoice.kind,
@@ -45,9 +64,9 @@ def build_snapshot(invoice: Invoice, issue: Issue) -> InvoiceSnapshot:
         period_end=invoice.period_end,
         zone=invoice.zone,
         po_number=invoice.po_number,
-        issuer=_issuer(invoice, issue.issued_on),
-        payer=_payer(invoice, issue.issued_on),
-        bank=_bank(invoice, issue.issued_on),
+        issuer=_issuer(invoice, frozen),
+        payer=_payer(invoice, frozen),
+        bank=_bank(invoice, frozen),
         lines=tuple(_line(line) for line in lines),
         taxes=_totals(tax for line in lines for tax in line.taxes.all()),
         net_total=invoice.net_total,
@@ -56,9 +75,8 @@ def build_snapshot(invoice: Invoice, issue: Issue) -> InvoiceSnapshot:
     )
 
 
-def _issuer(invoice: Invoice, on: date) -> IssuerPart:
+def _issuer(invoice: Invoice, frozen: Frozen) -> IssuerPart:
     issuer = invoice.issuer
-    registered = TaxRegistration.objects.filter(issuer=issuer, tax="GST", valid__contains=on).first()
     return IssuerPart(
         name_en=issuer.name_en,
         name_fr=issuer.name_fr,
@@ -66,13 +84,12 @@ def _issuer(invoice: Invoice, on: date) -> IssuerPart:
         country=issuer.country,
         email=issuer.email,
         zone=issuer.zone,
-        tax_number=registered.number if registered else "",
+        tax_number=frozen.tax_number,
     )
 
 
-def _payer(invoice: Invoice, on: date) -> PayerPart:
+def _payer(invoice: Invoice, frozen: Frozen) -> PayerPart:
     account, institution = invoice.billing_account, invoice.institution
-    vat = TaxCertificate.objects.filter(billing_account=account, kind="vat_number", valid__contains=on).first()
     return PayerPart(
         institution_slug=institution.slug,
         institution_en=institution.name_en,
@@ -83,12 +100,12 @@ def _payer(invoice: Invoice, on: date) -> PayerPart:
         country=account.country,
         email=account.email,
         cost_centre=account.cost_centre,
-        vat_number=vat.number if vat else "",
+        vat_number=frozen.vats.get(account.pk, ""),
     )
 
 
-def _bank(invoice: Invoice, on: date) -> BankPart | None:
-    row = BankDetails.objects.filter(issuer=invoice.issuer, currency=invoice.currency, valid__contains=on).first()
+def _bank(invoice: Invoice, frozen: Frozen) -> BankPart | None:
+    row = frozen.banks.get(invoice.currency)
     if row is None:
         return None
     return BankPart(

@@ -1,31 +1,37 @@
 """An invoice's way from draft to issue: approved by who may, numbered and frozen in one transaction.
 
-At issue the number, the frozen copy of both parties, lines, taxes and rates, the balance row, the ledger entry and the
+One or a hundred are the same work: each statement is over all of them, and one that cannot go keeps no other back. At
+issue the number, the frozen copy of both parties, lines, taxes and rates, the balance row, the ledger entry and the
 outbox event are written together or not at all. Issuing once more returns the first result.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Case, CharField, Value, When
 from django.utils.translation import gettext as _
 
-from billing.invoice_snapshot import Issue, build_snapshot
-from billing.ledger import post_invoice
+from billing.invoice_snapshot import Frozen, Issue, build_snapshot
+from billing.ledger import post_invoices
 from billing.line_taxes import kept_decisions, tax_lines
-from billing.models import Invoice, InvoiceBalance, InvoiceLine, InvoiceLineTax
+from billing.models import Invoice, InvoiceBalance, InvoiceLine, InvoiceLineTax, PrepaidUse, PurchaseOrderUse
 from billing.models.invoices import FOUR_EYES_FROM
-from billing.numbering import take_number
-from billing.prepaid import use_prepaid
-from billing.purchase_orders import order_for, use_order
+from billing.numbering import take_numbers
+from billing.order_taking import Orders, order_uses
+from billing.prepaid import prepaid_uses
 from billing.states import INVOICE
 from billing.tax_facts import tax_facts
 from consortium.kernel import audit
-from consortium.kernel.audit import Fact, System
+from consortium.kernel.audit import Happened, System
 from consortium.kernel.crash import crash_point
 from consortium.kernel.errors import PortalError
 from consortium.kernel.periods import local_date
-from members.models import User
+from consortium.kernel.states import TransitionRefused
+from members.models import Issuer, User
 from members.permissions import Permission, check_staff
 
 MAIL_RECEIVER: Final = "billing.mail_invoice"
@@ -43,7 +49,14 @@ class TaxesChanged(PortalError):
     code = "taxes_changed"
 
 
-@transaction.atomic
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of several invoices: those that are done, in their order, and why each of the others is not."""
+
+    done: tuple[Invoice, ...]
+    refused: Mapping[UUID, PortalError]
+
+
 def approve_invoice(invoice: Invoice, *, by: User | System, at: datetime) -> Invoice:
     """Approve a draft; an invoice that is approved or issued stays as it is.
 
@@ -51,69 +64,114 @@ def approve_invoice(invoice: Invoice, *, by: User | System, at: datetime) -> Inv
     From FOUR_EYES_FROM on a person approves it, another one than who drafted it. Raises Forbidden,
     PurchaseOrderMissing, PurchaseOrderShort, FourEyes, TransitionRefused.
     """
-    check_staff(by, Permission.ISSUE_INVOICES)
-    invoice = locked(invoice)
-    if invoice.status not in {"draft", "discarded"}:
-        return invoice
-    order = order_for(invoice.billing_account, total=invoice.total, on=local_date(at, invoice.issuer.zone))
-    if invoice.total >= FOUR_EYES_FROM and (isinstance(by, System) or invoice.drafted_by_id == by.pk):
-        raise FourEyes(_("An invoice of this size is approved by another person than the one who drafted it."))
-    number = order.number if order else invoice.billing_account.po_number
-    if number != invoice.po_number:
-        InvoiceLine.objects.filter(invoice=invoice).update(po_number=number)
-    approver = None if isinstance(by, System) else by
-    INVOICE.move(invoice, "approved", po_number=number, approved_by=approver, approved_at=at)
-    after: dict[str, Fact] = {"status": "approved", "total": invoice.total}
-    audit.record("billing.invoice_approved", invoice, by=by, at=at, institution_id=invoice.institution_id, after=after)
-    crash_point("invoice.approved")
-    return invoice
+    return _only(approve_invoices([invoice], by=by, at=at))
 
 
-@transaction.atomic
 def issue_invoice(invoice: Invoice, *, by: User | System, at: datetime) -> Invoice:
     """Issue an approved invoice; issued before, it is returned as it was.
 
     Due on the day of issue in the issuer's zone plus the account's days to pay. Raises Forbidden, TransitionRefused for
     one that is not approved, TaxesChanged, PurchaseOrderMissing, PurchaseOrderShort, PrepaidChanged, SnapshotError.
     """
+    return _only(issue_invoices([invoice], by=by, at=at))
+
+
+@transaction.atomic
+def approve_invoices(invoices: Sequence[Invoice], *, by: User | System, at: datetime) -> Outcome:
+    """Approve drafts as `approve_invoice` approves one; one that cannot be keeps no other back. Raises Forbidden.
+
+    The number of queries does not grow with the invoices.
+    """
     check_staff(by, Permission.ISSUE_INVOICES)
-    invoice = locked(invoice)
-    if invoice.number:
-        return invoice
-    if invoice.status == "approved":
-        _check_taxes(invoice, at)
-    issued_on = local_date(at, invoice.issuer.zone)
-    issue = Issue(
-        number=take_number(invoice.issuer, on=issued_on),
-        at=at,
-        issued_on=issued_on,
-        due_on=issued_on + timedelta(days=invoice.billing_account.payment_days),
-    )
+    rows = locked_all(invoices)
+    orders = Orders(row.billing_account for row in rows)
+    refused: dict[UUID, PortalError] = {}
+    ready, renamed = [], []
+    for row in rows:
+        if row.status not in {"draft", "discarded"}:
+            continue
+        try:
+            number = _order_number(row, orders, by=by, at=at)
+        except PortalError as error:
+            refused[row.pk] = error
+            continue
+        renamed += [row] if number != row.po_number else []
+        row.po_number, row.approved_at = number, at
+        row.approved_by = None if isinstance(by, System) else by
+        ready.append(row)
+    if renamed:
+        cases = [When(invoice=row.pk, then=Value(row.po_number)) for row in renamed]
+        InvoiceLine.objects.filter(invoice__in=renamed).update(po_number=Case(*cases, output_field=CharField()))
+    INVOICE.move_all(ready, "approved", ["po_number", "approved_by", "approved_at"])
+    happened = [
+        Happened(row, institution_id=row.institution_id, after={"status": "approved", "total": row.total})
+        for row in ready
+    ]
+    audit.record_all("billing.invoice_approved", happened, by=by, at=at)
+    crash_point("invoice.approved")
+    return Outcome(tuple(row for row in rows if row.pk not in refused), refused)
+
+
+@transaction.atomic
+def issue_invoices(invoices: Sequence[Invoice], *, by: User | System, at: datetime) -> Outcome:
+    """Issue approved invoices as `issue_invoice` issues one, numbered in their order, all in one transaction.
+
+    One that cannot be issued keeps no other back and takes no number. The number of queries does not grow with the
+    invoices; the lock on the series is held until commit, so hand over some hundred at a time. Raises Forbidden,
+    SnapshotError.
+    """
+    check_staff(by, Permission.ISSUE_INVOICES)
+    rows = locked_all(invoices)
+    refused: dict[UUID, PortalError] = {}
+    for issuer in dict.fromkeys(row.issuer for row in rows):
+        of = [row for row in rows if row.issuer_id == issuer.pk and not row.number]
+        _issue(of, issuer, refused, by=by, at=at)
+    return Outcome(tuple(row for row in rows if row.pk not in refused), refused)
+
+
+def _issue(
+    rows: Sequence[Invoice], issuer: Issuer, refused: dict[UUID, PortalError], *, by: User | System, at: datetime
+) -> None:
+    """Number, freeze, post and tell what can be issued of one issuer's invoices."""
+    for row in rows:
+        try:
+            INVOICE.require(row, "issued")
+        except TransitionRefused as error:
+            refused[row.pk] = error
+    issued_on = local_date(at, issuer.zone)
+    _check_taxes(_left(rows, refused), issuer, at, refused)
+    orders = order_uses(_left(rows, refused), on=issued_on, refused=refused)
+    prepaid = prepaid_uses(_left(rows, refused), refused=refused)
+    ready = _left(rows, refused)
+    if not ready:
+        return
+    PurchaseOrderUse.objects.bulk_create(use for use in orders if use.invoice_id not in refused)
+    PrepaidUse.objects.bulk_create(use for use in prepaid if use.invoice_id not in refused)
+    crash_point("invoice.ordered")
+    frozen = Frozen(ready, on=issued_on)
+    for row, number in zip(ready, take_numbers(issuer, len(ready), on=issued_on), strict=True):
+        due_on = issued_on + timedelta(days=row.billing_account.payment_days)
+        issue = Issue(number=number, at=at, issued_on=issued_on, due_on=due_on)
+        row.snapshot = build_snapshot(row, issue, frozen).to_json()
+        row.number, row.issued_at, row.due_on = number, at, due_on
     crash_point("invoice.numbered")
-    use_order(invoice, on=issued_on)
-    use_prepaid(invoice)
-    snapshot = build_snapshot(invoice, issue)
-    INVOICE.move(invoice, "issued", number=issue.number, issued_at=at, due_on=issue.due_on, snapshot=snapshot.to_json())
+    INVOICE.move_all(ready, "issued", ["number", "issued_at", "due_on", "snapshot"])
     crash_point("invoice.frozen")
-    InvoiceBalance.objects.create(
-        invoice=invoice, institution_id=invoice.institution_id, total=invoice.total, currency=invoice.currency
+    InvoiceBalance.objects.bulk_create(
+        InvoiceBalance(invoice=row, institution_id=row.institution_id, total=row.total, currency=row.currency)
+        for row in ready
     )
-    post_invoice(invoice, at=at)
-    if invoice.total == 0:  # prepaid credit covers it: nobody is asked for anything
-        INVOICE.move(invoice, "paid")
+    post_invoices(ready, at=at)
+    INVOICE.move_all([row for row in ready if row.total == 0], "paid")  # prepaid credit covers it: nobody is asked
     crash_point("invoice.posted")
-    audit.record(
+    audit.record_all(
         "billing.invoice_issued",
-        invoice,
+        [_issued(row) for row in ready],
         by=by,
         at=at,
-        institution_id=invoice.institution_id,
-        before={"status": "approved"},
-        after={"status": "issued", "number": issue.number, "total": invoice.total, "currency": invoice.currency},
         deliver_to=(MAIL_RECEIVER,),
     )
     crash_point("invoice.before_commit")
-    return invoice
 
 
 @transaction.atomic
@@ -137,23 +195,68 @@ def discard_invoice(invoice: Invoice, *, by: User | System, at: datetime) -> Inv
 
 def locked(invoice: Invoice) -> Invoice:
     """Return the invoice as it is now, its row locked until commit, with what belongs to it."""
-    rows = Invoice.objects.select_for_update(of=("self",))
-    return rows.select_related("issuer", "billing_account", "institution", "period").get(pk=invoice.pk)
+    return locked_all([invoice])[0]
 
 
-def _check_taxes(invoice: Invoice, at: datetime) -> None:
-    """Refuse when the taxes of the day of issue are not those of the draft, to the cent and the decision."""
-    lines = list(InvoiceLine.objects.filter(invoice=invoice).order_by("position"))
-    facts = tax_facts(invoice.issuer, at=at).of(invoice.billing_account)
-    kept = kept_decisions([line.evidence for line in lines])
-    taxed = tax_lines([(line.kind, line.net) for line in lines], facts=facts, currency=invoice.currency, kept=kept)
-    now = {
-        (line.pk, str(tax.decision.tax), tax.decision.rate, tax.decision.code, tax.amount)
-        for line, taxes in zip(lines, taxed.lines, strict=True)
-        for tax in taxes
-    }
-    drafted = InvoiceLineTax.objects.filter(invoice=invoice)
-    if now != set(drafted.values_list("line_id", "tax", "rate", "reason", "amount")):
-        raise TaxesChanged(
-            _("A tax rate, a registration or the payer's address changed since the draft. Discard it and draft again.")
-        )
+def locked_all(invoices: Sequence[Invoice]) -> list[Invoice]:
+    """Return the invoices as they are now, in their order, locked until commit, with what belongs to them."""
+    rows = Invoice.objects.select_for_update(of=("self",)).order_by("pk")
+    rows = rows.select_related("issuer", "billing_account", "institution", "period")
+    found = {row.pk: row for row in rows.filter(pk__in=[invoice.pk for invoice in invoices])}
+    return [found[key] for key in dict.fromkeys(invoice.pk for invoice in invoices)]
+
+
+def _only(outcome: Outcome) -> Invoice:
+    for error in outcome.refused.values():
+        raise error
+    return outcome.done[0]
+
+
+def _left(rows: Sequence[Invoice], refused: Mapping[UUID, PortalError]) -> list[Invoice]:
+    return [row for row in rows if row.pk not in refused]
+
+
+def _order_number(row: Invoice, orders: Orders, *, by: User | System, at: datetime) -> str:
+    """The purchase order's number on a draft that may be approved. Raises TransitionRefused, FourEyes, as Orders."""
+    INVOICE.require(row, "approved")
+    order = orders.fitting(row.billing_account, total=row.total, on=local_date(at, row.issuer.zone))
+    if row.total >= FOUR_EYES_FROM and (isinstance(by, System) or row.drafted_by_id == by.pk):
+        raise FourEyes(_("An invoice of this size is approved by another person than the one who drafted it."))
+    return order.number if order else row.billing_account.po_number
+
+
+def _issued(row: Invoice) -> Happened:
+    return Happened(
+        row,
+        institution_id=row.institution_id,
+        before={"status": "approved"},
+        after={"status": "issued", "number": row.number, "total": row.total, "currency": row.currency},
+    )
+
+
+def _check_taxes(rows: Sequence[Invoice], issuer: Issuer, at: datetime, refused: dict[UUID, PortalError]) -> None:
+    """Refuse those whose taxes on the day of issue are not those of the draft, to the cent and the decision."""
+    facts = tax_facts(issuer, at=at)
+    lines: dict[UUID, list[InvoiceLine]] = {row.pk: [] for row in rows}
+    drafted: dict[UUID, set[tuple[object, ...]]] = {row.pk: set() for row in rows}
+    for line in InvoiceLine.objects.filter(invoice__in=rows).order_by("position"):
+        lines[line.invoice_id].append(line)
+    for tax in InvoiceLineTax.objects.filter(invoice__in=rows):
+        drafted[tax.invoice_id].add((tax.line_id, tax.tax, tax.rate, tax.reason, tax.amount))
+    for row in rows:
+        own = lines[row.pk]
+        of = facts.of(row.billing_account)
+        kept = kept_decisions([line.evidence for line in own])
+        taxed = tax_lines([(line.kind, line.net) for line in own], facts=of, currency=row.currency, kept=kept)
+        now: set[tuple[object, ...]] = {
+            (line.pk, str(tax.decision.tax), tax.decision.rate, tax.decision.code, tax.amount)
+            for line, taxes in zip(own, taxed.lines, strict=True)
+            for tax in taxes
+        }
+        if now != drafted[row.pk]:
+            refused[row.pk] = TaxesChanged(
+                _(
+                    "A tax rate, a registration or the payer's address changed since the draft. Discard it and draft "
+                    "again."
+                )
+            )

@@ -21,9 +21,10 @@ from billing.fx import RateMissing, rate_on
 from billing.line_taxes import tax_lines
 from billing.manual_costs import PROVIDER as MANUAL
 from billing.models import BillImport, BillingAccount, BillingPeriod, CloudAccount, CostRow
+from billing.order_taking import Orders
 from billing.pools import compute_pools, last_day
 from billing.provider_totals import provider_findings
-from billing.purchase_orders import PurchaseOrderMissing, PurchaseOrderShort, order_for
+from billing.purchase_orders import PurchaseOrderMissing, PurchaseOrderShort
 from billing.tax import TaxUndecided
 from billing.tax_facts import tax_facts
 from billing.unattributed import open_unattributed
@@ -91,13 +92,14 @@ def purchase_orders(
     `totals` are the invoices' totals by institution; without them the smallest unit stands for each.
     """
     held, on, findings = accounts(period), local_date(at, period.issuer.zone), []
+    orders = Orders(account for account in held.values() if account.po_required)
     for member in members:
         account = held.get(member.institution_id)
         if account is None or not account.po_required:
             continue
         total = quantum(account.currency) if totals is None else totals.get(member.institution_id, Decimal(0))
         try:
-            order_for(account, total=total, on=on)
+            orders.fitting(account, total=total, on=on)
         except (PurchaseOrderMissing, PurchaseOrderShort) as error:
             message = _("%(member)s: %(why)s Its invoice waits.") % {"member": member.slug, "why": error.message}
             findings.append(

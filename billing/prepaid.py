@@ -1,5 +1,6 @@
 """Prepaid credit: money paid in advance, which later invoices take first, each as a line of its own after the taxes."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -74,22 +75,39 @@ def left_by_account(issuer: Issuer, *, before: BillingPeriod | None = None) -> d
     return {key: amount for key, amount in left.items() if amount > 0}
 
 
-def use_prepaid(invoice: Invoice) -> None:
-    """Take from the account's prepaid credit what the invoice's own line says. Raises PrepaidChanged."""
-    taken = exact_sum(InvoiceLine.objects.filter(invoice=invoice, kind="prepaid").values_list("net", flat=True))
-    if not taken:
-        return
-    account = BillingAccount.objects.select_for_update(of=("self",)).get(pk=invoice.billing_account_id)
-    amount = EXACT.minus(taken)
-    if left_by_account(invoice.issuer).get(account.pk, Decimal(0)) < amount:
-        raise PrepaidChanged(_("Another invoice took the prepaid credit since the draft. Discard it and draft again."))
-    PrepaidUse.objects.create(
-        institution_id=invoice.institution_id,
-        billing_account=account,
-        invoice=invoice,
-        amount=amount,
-        currency=invoice.currency,
-    )
+def prepaid_uses(invoices: Sequence[Invoice], *, refused: dict[UUID, PortalError]) -> list[PrepaidUse]:
+    """Return what the invoices take of their accounts' prepaid credit, as their own lines say, for the caller to write.
+
+    The accounts' rows are held until commit. What is not there any more goes to `refused`.
+    """
+    wanted: dict[UUID, Decimal] = {}
+    lines = InvoiceLine.objects.filter(invoice__in=invoices, kind="prepaid").values_list("invoice_id", "net")
+    for key, net in lines:
+        wanted[key] = EXACT.subtract(wanted.get(key, Decimal(0)), net)
+    takers = [invoice for invoice in invoices if wanted.get(invoice.pk)]
+    if not takers:
+        return []
+    keys = {invoice.billing_account_id for invoice in takers}
+    list(BillingAccount.objects.select_for_update(of=("self",)).filter(pk__in=keys).order_by("pk").values_list("pk"))
+    left, uses = left_by_account(takers[0].issuer), []
+    for invoice in takers:
+        account, amount = invoice.billing_account_id, wanted[invoice.pk]
+        if left.get(account, Decimal(0)) < amount:
+            refused[invoice.pk] = PrepaidChanged(
+                _("Another invoice took the prepaid credit since the draft. Discard it and draft again.")
+            )
+            continue
+        left[account] = EXACT.subtract(left[account], amount)
+        uses.append(
+            PrepaidUse(
+                institution_id=invoice.institution_id,
+                billing_account_id=account,
+                invoice=invoice,
+                amount=amount,
+                currency=invoice.currency,
+            )
+        )
+    return uses
 
 
 def give_back(note: CreditNote, *, by: User | System, at: datetime) -> None:

@@ -12,17 +12,16 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import DecimalField, F, QuerySet, Sum, Value
+from django.db.models import DecimalField, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 from psycopg.types.range import DateRange
 
-from billing.models import BillingAccount, CreditNote, Invoice, PurchaseOrder, PurchaseOrderLine, PurchaseOrderUse
+from billing.models import BillingAccount, CreditNote, PurchaseOrder, PurchaseOrderLine, PurchaseOrderUse
 from consortium.kernel import audit
 from consortium.kernel.audit import Fact, System
-from consortium.kernel.crash import crash_point
 from consortium.kernel.errors import Invalid, PortalError
-from consortium.kernel.money import EXACT, exact_sum, plain, round_money
+from consortium.kernel.money import EXACT, exact_sum, round_money
 from consortium.kernel.periods import local_date
 from members.models import User
 from members.permissions import Permission, check_at, check_staff, staff_permissions
@@ -134,7 +133,7 @@ def close_order(order: PurchaseOrder, *, by: User | System, at: datetime) -> Pur
 
 def orders_of(institution_id: UUID) -> QuerySet[PurchaseOrder]:
     """Return the institution's orders with `used`, those that end last first. Needs its scope."""
-    return _with_use(PurchaseOrder.objects.filter(institution_id=institution_id)).order_by("-valid", "number")
+    return with_use(PurchaseOrder.objects.filter(institution_id=institution_id)).order_by("-valid", "number")
 
 
 def standing_of(order: PurchaseOrder, *, today: date) -> OrderStanding:
@@ -155,67 +154,11 @@ def standing_of(order: PurchaseOrder, *, today: date) -> OrderStanding:
     )
 
 
-def order_for(account: BillingAccount, *, total: Decimal, on: date) -> PurchaseOrder | None:
-    """Return the order that an invoice of that total would take, of those that hold the one that ends first.
-
-    None where the account has none with enough left and requires none, or the total is zero. Raises
-    PurchaseOrderMissing, PurchaseOrderShort.
-    """
-    if total <= 0:
-        return None
-    held = _with_use(
-        PurchaseOrder.objects.filter(
-            billing_account=account, currency=account.currency, closed_at=None, valid__contains=on
-        )
-    )
-    fitting = held.annotate(left=F("amount") - F("used")).filter(left__gte=total).order_by("valid", "number")
-    if (order := fitting.first()) is not None or not account.po_required:
-        return order
-    largest = max((EXACT.subtract(each.amount, each.used) for each in held), default=None)  # type: ignore[attr-defined]
-    if largest is None:
-        raise PurchaseOrderMissing(
-            _("%(payer)s requires a purchase order, and none holds on %(day)s. Record one, then approve the invoice.")
-            % {"payer": account.name, "day": on}
-        )
-    raise PurchaseOrderShort(
-        _("The invoice is %(total)s %(currency)s; no purchase order of %(payer)s has more than %(left)s left.")
-        % {"total": plain(total), "currency": account.currency, "payer": account.name, "left": plain(largest)}
-    )
-
-
 def number_on(account: BillingAccount, *, on: date) -> str:
     """Return the number of the order that holds on a day, of several the one that ends first; else the account's."""
     held = PurchaseOrder.objects.filter(billing_account=account, closed_at=None, valid__contains=on)
     number = held.order_by("valid", "number").values_list("number", flat=True).first()
     return number or account.po_number
-
-
-def use_order(invoice: Invoice, *, on: date) -> PurchaseOrderUse | None:
-    """Take the invoice's total from the order that it names; None where it names none that is recorded.
-
-    Raises PurchaseOrderMissing, PurchaseOrderShort when the order was used up, ended or was closed since the approval.
-    """
-    if invoice.total <= 0:
-        return None
-    account = invoice.billing_account
-    named = PurchaseOrder.objects.select_for_update().filter(billing_account=account, number=invoice.po_number).first()
-    if named is None:
-        order_for(account, total=invoice.total, on=on)  # says what is missing, if anything is
-        if account.po_required:
-            raise PurchaseOrderMissing(_("The invoice names no purchase order. Discard the draft and draft again."))
-        return None
-    order = _with_use(PurchaseOrder.objects.filter(pk=named.pk)).get()
-    left = EXACT.subtract(order.amount, order.used)  # type: ignore[attr-defined]
-    if left < invoice.total or order.closed_at is not None or on not in order.valid:
-        raise PurchaseOrderShort(
-            _("Purchase order %(number)s cannot bear this invoice any more. Discard the draft and draft again.")
-            % {"number": order.number}
-        )
-    used = PurchaseOrderUse.objects.create(
-        institution_id=invoice.institution_id, purchase_order=order, invoice=invoice, amount=invoice.total, on=on
-    )
-    crash_point("invoice.ordered")
-    return used
 
 
 def give_back(note: CreditNote) -> None:
@@ -239,7 +182,7 @@ def ask_for_renewals(*, at: datetime) -> int:
     """
     asked = 0
     waiting = PurchaseOrder.objects.filter(closed_at=None, asked_at=None).select_related("billing_account__issuer")
-    for order in _with_use(waiting):
+    for order in with_use(waiting):
         today = local_date(at, order.billing_account.issuer.zone)
         if standing_of(order, today=today).renew:
             asked += _ask(order, at=at)
@@ -261,7 +204,8 @@ def _ask(order: PurchaseOrder, *, at: datetime) -> int:
     return 1
 
 
-def _with_use(orders: QuerySet[PurchaseOrder]) -> QuerySet[PurchaseOrder]:
+def with_use(orders: QuerySet[PurchaseOrder]) -> QuerySet[PurchaseOrder]:
+    """Return the orders with `used`, what invoices took less what credit notes gave back."""
     nothing = Value(Decimal(0), output_field=DecimalField())
     return orders.annotate(used=Coalesce(Sum("uses__amount"), nothing, output_field=DecimalField()))
 

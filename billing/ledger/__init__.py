@@ -5,7 +5,7 @@ PostgreSQL refuses an entry whose legs do not sum to zero in every currency, one
 change afterwards.
 """
 
-from billing.ledger.posting import EntryConflict, EntryUnbalanced, Leg, YearLocked, post
+from billing.ledger.posting import Entry, EntryConflict, EntryUnbalanced, Leg, YearLocked, post, post_all
 from billing.ledger.reading import (
     HeldCredit,
     PaymentsCheck,
@@ -20,9 +20,10 @@ from billing.ledger.reading import (
     receivables_agree,
     trial_balance,
 )
-from billing.ledger.standard import post_invoice, post_payment, post_supplier_bill
+from billing.ledger.standard import post_invoice, post_invoices, post_payment, post_supplier_bill
 
 __all__ = [
+    "Entry",
     "EntryConflict",
     "EntryUnbalanced",
     "HeldCredit",
@@ -37,7 +38,9 @@ __all__ = [
     "movements",
     "payments_checks",
     "post",
+    "post_all",
     "post_invoice",
+    "post_invoices",
     "post_payment",
     "post_supplier_bill",
     "receivables",

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import product
 from uuid import UUID
 
 from django.db import models, transaction
@@ -44,7 +45,23 @@ class Leg:
     currency: str
 
 
-@transaction.atomic
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An entry before it is written. `on` is the accounting day in the issuer's zone."""
+
+    kind: str
+    source: models.Model
+    on: date
+    narration: str
+    legs: Sequence[Leg]
+    institution_id: UUID | None = None
+
+    @property
+    def key(self) -> tuple[str, str, UUID]:
+        """What is posted once."""
+        return (self.kind, self.source._meta.label, self.source.pk)  # noqa: SLF001 - the model's public name
+
+
 def post(
     *,
     issuer: Issuer,
@@ -62,36 +79,58 @@ def post(
     left out. Raises EntryUnbalanced, also for an entry of which fewer than two legs are left; EntryConflict when the
     source was posted with other figures; YearLocked.
     """
-    label = source._meta.label  # noqa: SLF001 - the model's public name
-    merged = _merged(legs)
-    if existing := LedgerEntry.objects.filter(kind=kind, source_type=label, source_id=source.pk).first():
-        _check_same(existing, issuer, merged, narration)
-        return existing
-    _check_balance(narration, merged)
-    _check_year(issuer, on)
-    accounts = accounts_of(issuer)
-    entry = LedgerEntry.objects.create(
-        issuer=issuer,
-        institution_id=institution_id,
-        kind=kind,
-        source_type=label,
-        source_id=source.pk,
-        on=on,
-        posted_at=at,
-        narration=narration[:300],
-        leg_count=len(merged),
+    entry = Entry(kind=kind, source=source, on=on, narration=narration, legs=legs, institution_id=institution_id)
+    return post_all([entry], issuer=issuer, at=at)[0]
+
+
+@transaction.atomic
+def post_all(entries: Sequence[Entry], *, issuer: Issuer, at: datetime) -> list[LedgerEntry]:
+    """Write entries of one issuer, all or none, as `post` writes one; the queries do not grow with them."""
+    held = _held(entries)
+    wanted = [(entry, _merged(entry.legs)) for entry in entries]
+    for entry, legs in wanted:
+        if entry.key in held:
+            _check_same(held[entry.key], issuer, legs, entry.narration)
+        else:
+            _check_balance(entry.narration, legs)
+    fresh = [(entry, legs) for entry, legs in wanted if entry.key not in held]
+    _check_years(issuer, {entry.on for entry, _legs in fresh})
+    accounts = accounts_of(issuer) if fresh else {}
+    rows = LedgerEntry.objects.bulk_create(
+        LedgerEntry(
+            issuer=issuer,
+            institution_id=entry.institution_id,
+            kind=entry.kind,
+            source_type=entry.key[1],
+            source_id=entry.source.pk,
+            on=entry.on,
+            posted_at=at,
+            narration=entry.narration[:300],
+            leg_count=len(legs),
+        )
+        for entry, legs in fresh
     )
     LedgerLeg.objects.bulk_create(
         LedgerLeg(
-            entry=entry,
-            institution_id=institution_id,
+            entry=row,
+            institution_id=row.institution_id,
             account=accounts[leg.account],
             amount=leg.amount,
             currency=leg.currency,
         )
-        for leg in merged
+        for row, (_entry, legs) in zip(rows, fresh, strict=True)
+        for leg in legs
     )
-    return entry
+    made = {entry.key: row for row, (entry, _legs) in zip(rows, fresh, strict=True)}
+    return [held.get(entry.key) or made[entry.key] for entry in entries]
+
+
+def _held(entries: Sequence[Entry]) -> dict[tuple[str, str, UUID], LedgerEntry]:
+    """What was posted before of these."""
+    rows = LedgerEntry.objects.filter(
+        kind__in={entry.kind for entry in entries}, source_id__in=[entry.source.pk for entry in entries]
+    )
+    return {(row.kind, row.source_type, row.source_id): row for row in rows}
 
 
 def _merged(legs: Iterable[Leg]) -> list[Leg]:
@@ -124,9 +163,12 @@ def _check_balance(narration: str, legs: Sequence[Leg]) -> None:
         raise EntryUnbalanced(f"{narration}: nothing moves, so there is nothing to post.")
 
 
-def _check_year(issuer: Issuer, on: date) -> None:
+def _check_years(issuer: Issuer, days: set[date]) -> None:
     """Say in words what the database would refuse at once."""
-    if FiscalYear.objects.filter(issuer=issuer, status="locked", valid__contains=on).exists():
-        raise YearLocked(
-            _("The fiscal year of %(day)s is locked. Post in the open year, on a later day.") % {"day": on.isoformat()}
-        )
+    locked = FiscalYear.objects.filter(issuer=issuer, status="locked").values_list("valid", flat=True)
+    for valid, day in product(locked, sorted(days)):
+        if day in valid:
+            raise YearLocked(
+                _("The fiscal year of %(day)s is locked. Post in the open year, on a later day.")
+                % {"day": day.isoformat()}
+            )

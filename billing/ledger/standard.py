@@ -1,46 +1,63 @@
 """How invoices, payments and cloud bills are posted."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from uuid import UUID
 
 from billing.chart_of_accounts import INCOME_OF_LINE, PAYABLE_OF_TAX, Account
 from billing.commitments import prepaid_posting
-from billing.deferral_plan import keep_plan
-from billing.ledger.posting import Leg, post
-from billing.models import BillImport, Invoice, InvoiceLine, InvoiceLineTax, LedgerEntry, Payment
+from billing.deferral_plan import keep_plans
+from billing.ledger.posting import Entry, Leg, post, post_all
+from billing.models import BillImport, Invoice, InvoiceLine, LedgerEntry, Payment
 from consortium.kernel.money import EXACT, round_money
 from consortium.kernel.periods import local_date
 from members.models import Issuer
 
 
-def post_invoice(invoice: Invoice, *, at: datetime) -> LedgerEntry:
-    """Post an issued invoice: receivables against income by kind of line and each tax payable.
+def post_invoices(invoices: Sequence[Invoice], *, at: datetime) -> list[LedgerEntry]:
+    """Post issued invoices of one issuer: receivables against income by kind of line and each tax payable.
 
     A line that covers several months is income of those months: it goes to deferred dues first, with the plan of what
-    is recognised when (`billing.deferrals`).
+    is recognised when (`billing.deferrals`). Their number of queries does not grow with the invoices.
     """
-    on = local_date(at, invoice.issuer.zone)
-    deferred = keep_plan(invoice, on=on, at=at)
-    lines = InvoiceLine.objects.filter(invoice=invoice).values_list("pk", "kind", "net")
-    taxes = InvoiceLineTax.objects.filter(invoice=invoice).values_list("tax", "amount")
+    if not invoices:
+        return []
+    on = local_date(at, invoices[0].issuer.zone)
+    lines: dict[UUID, list[InvoiceLine]] = defaultdict(list)
+    for line in InvoiceLine.objects.filter(invoice__in=invoices).prefetch_related("taxes").order_by("position"):
+        lines[line.invoice_id].append(line)
+    deferred = keep_plans(invoices, lines, on=on, at=at)
+    entries = [
+        Entry(
+            kind="invoice",
+            source=invoice,
+            on=on,
+            narration=f"Invoice {invoice.number}",
+            legs=_legs_of(invoice, lines[invoice.pk], deferred),
+            institution_id=invoice.institution_id,
+        )
+        for invoice in invoices
+    ]
+    return post_all(entries, issuer=invoices[0].issuer, at=at)
+
+
+def post_invoice(invoice: Invoice, *, at: datetime) -> LedgerEntry:
+    """Post one issued invoice."""
+    return post_invoices([invoice], at=at)[0]
+
+
+def _legs_of(invoice: Invoice, lines: Sequence[InvoiceLine], deferred: frozenset[UUID]) -> list[Leg]:
     currency = invoice.currency
-    return post(
-        issuer=invoice.issuer,
-        kind="invoice",
-        source=invoice,
-        on=on,
-        narration=f"Invoice {invoice.number}",
-        legs=[
-            Leg(Account.RECEIVABLES, invoice.total, currency),
-            *(
-                Leg(Account.DEFERRED_DUES if key in deferred else INCOME_OF_LINE[kind], -net, currency)
-                for key, kind, net in lines
-            ),
-            *(Leg(PAYABLE_OF_TAX[tax], -amount, currency) for tax, amount in taxes),
-        ],
-        at=at,
-        institution_id=invoice.institution_id,
-    )
+    return [
+        Leg(Account.RECEIVABLES, invoice.total, currency),
+        *(
+            Leg(Account.DEFERRED_DUES if line.pk in deferred else INCOME_OF_LINE[line.kind], -line.net, currency)
+            for line in lines
+        ),
+        *(Leg(PAYABLE_OF_TAX[tax.tax], -tax.amount, currency) for line in lines for tax in line.taxes.all()),
+    ]
 
 
 def post_payment(*, payment: Payment, at: datetime) -> LedgerEntry:

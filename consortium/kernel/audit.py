@@ -6,8 +6,8 @@ digests, never personal data, so that a person's data can be erased and the chai
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -72,24 +72,55 @@ def record(
     `action` is "app.past_tense", such as "billing.invoice_issued"; `before` and `after` hold facts that are not
     personal (digest the others); `reason` is kept as a digest.
     """
-    event = AuditEvent.objects.create(
-        institution_id=institution_id,
-        at=at,
-        actor_id=by.pk,
-        actor_kind=by.name if isinstance(by, System) else "person",
-        action=action,
-        object_type=obj._meta.label,  # noqa: SLF001 - the model's public name
-        object_id=str(obj.pk),
-        before={key: _fact(value) for key, value in (before or {}).items()},
-        after={key: _fact(value) for key, value in (after or {}).items()},
-        reason_digest=digest(reason) if reason else "",
-        request_id=str(structlog.contextvars.get_contextvars().get("request_id", "")),
-        scope=current_scope(),
+    happened = Happened(obj, institution_id=institution_id, before=before or {}, after=after or {})
+    (event,) = record_all(action, [happened], by=by, at=at, reason=reason, deliver_to=deliver_to)
+    return event
+
+
+@dataclass(frozen=True)
+class Happened:
+    """What an action did to one object of several: the facts before and after it."""
+
+    obj: models.Model
+    institution_id: UUID | None = None
+    before: Mapping[str, Fact] = field(default_factory=dict)
+    after: Mapping[str, Fact] = field(default_factory=dict)
+
+
+def record_all(
+    action: str,
+    happened: Sequence[Happened],
+    *,
+    by: Actor | System,
+    at: datetime,
+    reason: str = "",
+    deliver_to: Iterable[str] = (),
+) -> list[AuditEvent]:
+    """Write one event for each object of one action, in their order, by one statement; otherwise as `record`."""
+    scope, request = current_scope(), str(structlog.contextvars.get_contextvars().get("request_id", ""))
+    events = AuditEvent.objects.bulk_create(
+        AuditEvent(
+            institution_id=each.institution_id,
+            at=at,
+            actor_id=by.pk,
+            actor_kind=by.name if isinstance(by, System) else "person",
+            action=action,
+            object_type=each.obj._meta.label,  # noqa: SLF001 - the model's public name
+            object_id=str(each.obj.pk),
+            before={key: _fact(value) for key, value in each.before.items()},
+            after={key: _fact(value) for key, value in each.after.items()},
+            reason_digest=digest(reason) if reason else "",
+            request_id=request,
+            scope=scope,
+        )
+        for each in happened
     )
     Delivery.objects.bulk_create(
-        Delivery(event=event, institution_id=institution_id, receiver=receiver, next_at=at) for receiver in deliver_to
+        Delivery(event=event, institution_id=event.institution_id, receiver=receiver, next_at=at)
+        for receiver in deliver_to
+        for event in events
     )
-    return event
+    return events
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ move by a trigger whose SQL is generated from the same table; the Mermaid diagra
 `./portal check` fails when the diagram or the migration is stale.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,17 +70,22 @@ class Machine:
         """The moves as plain data: what a migration freezes."""
         return {state.value: sorted(state.to) for state in self.states}
 
-    def move(self, row: models.Model, to: str, **values: Any) -> None:
-        """Move `row` from the state it was read in to `to`, writing `values` with it, by compare-and-set.
-
-        Raises TransitionRefused when the table has no such move, or when another process moved the row first.
-        """
+    def require(self, row: models.Model, to: str) -> None:
+        """Raise TransitionRefused unless the table lets the row move to `to` from the state it was read in."""
         was = getattr(row, self.column)
         if not self.allows(was, to):
             raise TransitionRefused(
                 _("This is “%(was)s” now; it cannot become “%(to)s”. Reload the page to see what is next.")
                 % {"was": was, "to": to}
             )
+
+    def move(self, row: models.Model, to: str, **values: Any) -> None:
+        """Move `row` from the state it was read in to `to`, writing `values` with it, by compare-and-set.
+
+        Raises TransitionRefused when the table has no such move, or when another process moved the row first.
+        """
+        was = getattr(row, self.column)
+        self.require(row, to)
         changes = {self.column: to, **values}
         manager = type(row)._default_manager  # noqa: SLF001
         moved = manager.filter(pk=row.pk, **{self.column: was}).update(**changes)
@@ -90,6 +95,23 @@ class Machine:
             )
         for field, value in changes.items():
             setattr(row, field, value)
+
+    def move_all(self, rows: Sequence[models.Model], to: str, fields: Sequence[str] = ()) -> None:
+        """Move rows of one table, all or none, by one statement, writing the `fields` that were set on them.
+
+        Raises TransitionRefused as `move` does.
+        """
+        if not rows:
+            return
+        was = {getattr(row, self.column) for row in rows}
+        for row in rows:
+            self.require(row, to)
+        for row in rows:
+            setattr(row, self.column, to)
+        manager = type(rows[0])._default_manager  # noqa: SLF001
+        moved = manager.filter(**{f"{self.column}__in": was}).bulk_update(rows, [self.column, *fields])
+        if moved != len(rows):
+            raise TransitionRefused(_("Somebody moved one of these meanwhile. Reload the page."))
 
     def mermaid(self) -> str:
         """The diagram, for docs/."""

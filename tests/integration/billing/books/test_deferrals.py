@@ -46,7 +46,7 @@ def yearly_invoice(cast: Cast, at: datetime, *, amount: str = "1000.00", since: 
 @pytest.fixture(autouse=True)
 def _without_taxes(monkeypatch: pytest.MonkeyPatch) -> None:
     """These drafts are written by hand, without the tax lines that composing adds."""
-    monkeypatch.setattr("billing.invoicing._check_taxes", lambda *_: None)
+    monkeypatch.setattr("billing.invoicing._check_taxes", lambda *_args: None)
 
 
 def balance(cast: Cast, code: str, *, until: date | None = None) -> Decimal:
