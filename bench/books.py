@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MONTH = "2026-10"
 CLOSED_AT = datetime(2026, 11, 5, 18, tzinfo=UTC)
 DAYS = 31
+SET = 100
 Say = Callable[[str, float, float, str], None]
 
 
@@ -74,7 +75,12 @@ def issue(size: Size, say: Say) -> None:
     world.add_hub_days()
     drafts = world.draft()
     seconds = _timed(lambda: world.issue(drafts))
-    say(f"issue {len(drafts)} invoices", seconds, _timed(lambda: world.raw_rows(len(drafts))), "as many rows inserted")
+    say(
+        f"issue {len(drafts)} invoices",
+        seconds,
+        _timed(lambda: world.raw_rows(len(drafts))),
+        "as many ledger entries inserted",
+    )
     chosen = drafts[: size.rendered]
     ours, floor = world.render(chosen)
     say(f"render {len(chosen)} PDFs", ours, floor, "the engine on the same HTML")
@@ -314,18 +320,20 @@ class World:
 
     @staticmethod
     def issue(drafts: "list[Invoice]") -> None:
-        """Approve and issue, each in a transaction of its own."""
-        from billing.invoicing import approve_invoice, issue_invoice
+        """Approve and issue, a hundred in a transaction, as a close does."""
+        from itertools import batched
+
+        from billing.invoicing import approve_invoices, issue_invoices
         from consortium.kernel.audit import System
         from consortium.kernel.tenancy import Scope, consortium_scope
 
         by = System("bench")
-        for draft in drafts:
+        for batch in batched(drafts, SET):
             with consortium_scope(Scope.JOB):
-                issue_invoice(approve_invoice(draft, by=by, at=CLOSED_AT), by=by, at=CLOSED_AT)
+                issue_invoices(approve_invoices(batch, by=by, at=CLOSED_AT).done, by=by, at=CLOSED_AT)
 
     def raw_rows(self, count: int) -> None:
-        """Insert entries with their legs, one statement and one transaction each: what PostgreSQL alone needs."""
+        """Insert entries with their legs, one statement each, a hundred in a transaction: PostgreSQL alone."""
         from django.db import connection, transaction
 
         from billing.chart_of_accounts import Account, accounts_of
@@ -333,20 +341,22 @@ class World:
 
         with consortium_scope(Scope.JOB):
             accounts = accounts_of(self.issuer)
-        for _number in range(count):
+        words = [self.issuer.pk, accounts[Account.BANK].pk, accounts[Account.DUES_INCOME].pk]
+        for _set in range(-(-count // SET)):
             with transaction.atomic(), consortium_scope(Scope.JOB), connection.cursor() as cursor:
-                cursor.execute(
-                    """
-                    WITH e AS (
-                        INSERT INTO billing_ledgerentry (issuer_id, kind, source_type, source_id, "on", posted_at,
-                            narration, leg_count)
-                        VALUES (%s, 'raw', 'x', gen_random_uuid(), '2026-11-05', now(), 'x', 2) RETURNING id
+                for _number in range(min(SET, count)):
+                    cursor.execute(
+                        """
+                        WITH e AS (
+                            INSERT INTO billing_ledgerentry (issuer_id, kind, source_type, source_id, "on", posted_at,
+                                narration, leg_count)
+                            VALUES (%s, 'raw', 'x', gen_random_uuid(), '2026-11-05', now(), 'x', 2) RETURNING id
+                        )
+                        INSERT INTO billing_ledgerleg (entry_id, account_id, amount, currency)
+                        SELECT e.id, a.id, a.amount, 'CAD' FROM e, (VALUES (%s::uuid, 1), (%s::uuid, -1)) a (id, amount)
+                        """,
+                        words,
                     )
-                    INSERT INTO billing_ledgerleg (entry_id, account_id, amount, currency)
-                    SELECT e.id, a.id, a.amount, 'CAD' FROM e, (VALUES (%s::uuid, 1), (%s::uuid, -1)) a (id, amount)
-                    """,
-                    [self.issuer.pk, accounts[Account.BANK].pk, accounts[Account.DUES_INCOME].pk],
-                )
 
     @staticmethod
     def render(invoices: "list[Invoice]") -> tuple[float, float]:

@@ -200,12 +200,9 @@ def content_digest(path: Path) -> str:
         try:
             if is_parquet(stream):
                 return ParquetRows(stream).sha256
-            lines = Lines(stream)
-            for _line in lines:
-                lines.row_done()
+            return Lines(stream).rest_sha256()
         except LineUnreadable:
             return ""
-        return lines.sha256
 
 
 def next_version(account: CloudAccount, month: Month, charged_month: str) -> tuple[int, BillImport | None]:
@@ -272,7 +269,7 @@ def _rows(
 ) -> Iterator[staging.StagedRow]:
     """Give out the rows as the staging table takes them, counted by month; what is wrong is noted in the bill."""
     seen: BillPeriod | None = None
-    part, name = _Part(), ""
+    part, name, tags = _Part(), "", staging.TagWriter()
     for number, record in enumerate(records, start=1):
         if (period := (record.billing_period_start, record.billing_period_end)) != seen:
             seen, month = period, _month(record)
@@ -282,7 +279,7 @@ def _rows(
         part.rows += 1
         part.total = EXACT.add(part.total, record.billed_cost)
         try:
-            yield staging.staged(name, record, placer.place(record))
+            yield staging.staged(name, record, placer.place(record), tags)
         except staging.TagUnreadable:
             bill.refuse(record.line, "Tags", "A tag holds a character that is no text.")
         if progress is not None and number % _REPORT_EVERY == 0:

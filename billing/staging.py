@@ -4,7 +4,7 @@ COPY is closed to tables with row-level security, and a bill that turns out to b
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import batched
 from typing import Any, Final
@@ -15,7 +15,7 @@ from django.db import connection
 from billing.focus import CostRecord
 from billing.models import BillImport, CloudAccount, Commitment, CostRow
 from billing.rules import Placed
-from consortium.kernel.money import EXACT, plain
+from consortium.kernel.money import EXACT
 
 COMMITMENT: Final = "CommitmentDiscountId"
 _MAX_COMMITMENT_CHARS: Final = 500
@@ -24,8 +24,9 @@ _COLUMNS: Final = (
     "charge_period_start", "charge_period_end", "service_name", "sub_account_id", "resource_id", "tags", "destination",
     "institution_id", "hub_slug", "pool_key", "because",
 )  # fmt: skip
-_AMOUNTS: Final = frozenset({"billed_cost", "effective_cost", "prepaid"})
 _NAMES: Final = ", ".join(_COLUMNS)
+_FIRST: Final = ("month", "line", "billed_cost", "effective_cost")  # of every row their own; the others repeat
+_STAGED: Final = (*_FIRST, *(name for name in _COLUMNS if name not in {*_FIRST, "prepaid"}))
 # What a row says by itself, whichever file it came in and wherever it goes.
 _SAID: Final = ", ".join(
     name
@@ -51,13 +52,13 @@ def new_key() -> UUID:
         return cursor.fetchone()[0]  # type: ignore[no-any-return]  # psycopg reads uuid as UUID
 
 
-def staged(month: str, record: CostRecord, placed: Placed) -> StagedRow:
+def staged(month: str, record: CostRecord, placed: Placed, tags: "TagWriter") -> StagedRow:
     """Will return the row of a month as the staging table takes it. Raises TagUnreadable."""
     return (
-        month, record.line, record.billed_cost, record.effective_cost, Decimal(0),
+        month, record.line, record.billed_cost, record.effective_cost,
         record.extras.get(COMMITMENT, "")[:_MAX_COMMITMENT_CHARS], record.currency, record.charge_category,
         record.charge_period_start, record.charge_period_end, record.service_name, record.sub_account_id,
-        record.resource_id, _tags(record), placed.destination, placed.institution_id, placed.hub_slug,
+        record.resource_id, tags.text(record.tags), placed.destination, placed.institution_id, placed.hub_slug,
         placed.pool_key, placed.because,
     )  # fmt: skip
 
@@ -65,9 +66,8 @@ def staged(month: str, record: CostRecord, placed: Placed) -> StagedRow:
 def staged_again(month: str, row: CostRow, placed: Placed) -> StagedRow:
     """Will return a row that is kept as the staging table takes it, for another place."""
     return (
-        month, row.line, row.billed_cost, row.effective_cost, Decimal(0), row.commitment_id, row.currency,
-        row.charge_category, row.charge_period_start, row.charge_period_end, row.service_name, row.sub_account_id,
-        row.resource_id,
+        month, row.line, row.billed_cost, row.effective_cost, row.commitment_id, row.currency, row.charge_category,
+        row.charge_period_start, row.charge_period_end, row.service_name, row.sub_account_id, row.resource_id,
         json.dumps(row.tags, ensure_ascii=False), placed.destination, placed.institution_id, placed.hub_slug,
         placed.pool_key, placed.because,
     )  # fmt: skip
@@ -76,10 +76,12 @@ def staged_again(month: str, row: CostRow, placed: Placed) -> StagedRow:
 def stage(rows: Iterator[StagedRow]) -> None:
     """Will copy the rows into a table that ends with the transaction."""
     with connection.cursor() as cursor:
+        names = ", ".join(_STAGED)
         columns = f"SELECT ''::text AS month, {_NAMES} FROM billing_costrow"  # noqa: S608 - names are our own
         cursor.execute(f"CREATE TEMPORARY TABLE bill_stage ON COMMIT DROP AS {columns} WITH NO DATA")
         write = _Writer().line
-        with cursor.copy(f"COPY bill_stage (month, {_NAMES}) FROM STDIN") as copy:
+        cursor.execute("ALTER TABLE bill_stage ALTER prepaid SET DEFAULT 0")
+        with cursor.copy(f"COPY bill_stage ({names}) FROM STDIN") as copy:
             for batch in batched(rows, _BATCH):
                 copy.write("".join(map(write, batch)))
 
@@ -87,25 +89,20 @@ def stage(rows: Iterator[StagedRow]) -> None:
 class _Writer:
     """Writes rows in PostgreSQL's text format; what a column repeats is written once and remembered.
 
-    Amounts are not: 1.5 and 1.50 are equal, and each must stay as it was written.
+    Amounts are not: 1.5 and 1.50 are equal, and each must stay as it was written. PostgreSQL reads their exponents.
     """
 
     def __init__(self) -> None:
-        names = ("month", *_COLUMNS)
-        self._seen: list[dict[Any, str] | None] = [None if name in _AMOUNTS else {} for name in names]
+        self._seen: list[dict[Any, str]] = [{} for _name in _STAGED[len(_FIRST) :]]
 
     def line(self, row: StagedRow) -> str:
         """Will return the row as a line of COPY."""
-        parts = []
-        for value, seen in zip(row, self._seen, strict=True):
-            if seen is None:
-                parts.append(plain(value))
-                continue
-            try:
-                parts.append(seen[value])
-            except KeyError:
-                parts.append(self._new(value, seen))
-        return "\t".join(parts) + "\n"
+        month, line, billed, effective, *others = row
+        try:
+            parts = [seen[value] for value, seen in zip(others, self._seen, strict=True)]
+        except KeyError:
+            parts = [seen.get(value) or self._new(value, seen) for value, seen in zip(others, self._seen, strict=True)]
+        return f"{month}\t{line}\t{billed}\t{effective}\t" + "\t".join(parts) + "\n"
 
     @staticmethod
     def _new(value: Any, seen: dict[Any, str]) -> str:
@@ -205,14 +202,25 @@ def charged(billed: Decimal, prepaid: Decimal) -> Decimal:
     return EXACT.subtract(billed, prepaid)
 
 
-def _tags(record: CostRecord) -> str:
-    """Write the tags as JSON; escapes can smuggle in characters that no database text may hold."""
-    if not record.tags:
-        return _NO_TAGS
-    text = json.dumps(dict(record.tags), ensure_ascii=False)
-    if "\\u0000" in text or (not text.isprintable() and not _encodable(text)):
-        raise TagUnreadable
-    return text
+class TagWriter:
+    """Writes tags as JSON; rows that share their tags, as a bill's reader hands them out, share the text too."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[Mapping[str, str], str]] = {}  # by identity; what is held cannot change its own
+
+    def text(self, tags: Mapping[str, str]) -> str:
+        """Will return the JSON. Raises TagUnreadable: escapes can smuggle in what no database text may hold."""
+        if not tags:
+            return _NO_TAGS
+        if (held := self._seen.get(id(tags))) is not None:
+            return held[1]
+        text = json.dumps(dict(tags), ensure_ascii=False)
+        if "\\u0000" in text or (not text.isprintable() and not _encodable(text)):
+            raise TagUnreadable
+        if len(self._seen) >= _REMEMBERED:
+            self._seen.clear()
+        self._seen[id(tags)] = (tags, text)
+        return text
 
 
 def _encodable(text: str) -> bool:

@@ -34,6 +34,7 @@ from consortium.kernel.money import EXACT
 
 MAX_ERRORS: Final = 100
 MAX_COLUMNS: Final = 1000
+COSTS: Final = ("BilledCost", "EffectiveCost")
 _ZERO: Final = Decimal(0)
 _REMEMBERED_CELLS: Final = 20_000  # for each column
 _REMEMBERED_CHARS: Final = 500
@@ -90,8 +91,8 @@ class Bill:
         self._rows = rows
         self._at = {column: index for index, column in enumerate(columns)}
         self._extra = [(column, index) for column, index in self._at.items() if column not in TYPED]
-        self._plan: list[tuple[str, int | None, dict[str, Any]]] = [
-            (column, self._at.get(column), {}) for column in _READERS
+        self._plan: list[tuple[str, int, dict[str, Any]]] = [
+            (column, self._at.get(column, len(columns)), {}) for column in _READERS if column not in COSTS
         ]
         self._problems: list[tuple[str, str]] = []
         self._stopped = False
@@ -143,23 +144,32 @@ class Bill:
             self.refuse(line, "", f"The row has {len(row)} cells where the heading has {len(self.columns)}.")
             return None
         self._problems = []
-        values: list[Any] = []
-        for column, index, memo in self._plan:
-            text = row[index] if index is not None else ""
-            try:
-                values.append(memo[text])  # most cells of a bill were seen before
-            except KeyError:
-                values.append(self._cell(text, column, memo))
+        row.append("")  # what a column that the bill lacks would hold
+        billed, effective = self._cost(row, "BilledCost"), self._cost(row, "EffectiveCost")
+        try:
+            values = [memo[row[index]] for _column, index, memo in self._plan]  # most cells of a bill were seen before
+        except KeyError:
+            values = [self._cell(row[index], column, memo) for column, index, memo in self._plan]
         extras = {column: row[index] for column, index in self._extra if row[index] not in cells.NULLS}
-        record = CostRecord._make([line, *values, self._provider(row), extras])
+        record = CostRecord._make([line, billed, effective, *values, self._provider(row), extras])
         if not self._problems:
             self._check(record)
         for column, message in self._problems:
             self.refuse(line, column, message)
         return None if self._problems else record
 
+    def _cost(self, row: list[str], column: str) -> Any:
+        """Read a cost, which is seldom one that was seen before."""
+        text = row[self._at[column]]
+        try:
+            return cells.cost(text)
+        except CellInvalid:
+            return self._cell(text, column, {})
+
     def _cell(self, text: str, column: str, memo: dict[str, Any]) -> Any:
         """Read a cell, noting what is wrong with it; what is right and short is remembered."""
+        if text in memo:
+            return memo[text]
         read, otherwise, is_needed = _READERS[column]
         if text in cells.NULLS:
             if is_needed:

@@ -20,15 +20,17 @@ MAX_TAGS: Final = 500
 NULLS: Final = frozenset({"", "NULL", "null"})
 NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
+_SIMPLE_COST: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,18})?", re.ASCII)
 _INSTANT: Final = re.compile(
     r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ](?P<time>[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?)"
     r"(?:Z| ?UTC|(?P<offset>[+-][0-9]{2}:?[0-9]{2}))?"
 )
 
 
-@lru_cache(maxsize=65_536)
 def cost(text: str) -> Decimal:
     """Will read a cost exactly, with the decimals it is written with; E notation is valid in FOCUS."""
+    if _SIMPLE_COST.fullmatch(text):  # as nearly all are: nothing to bound, no sign to take from a zero
+        return Decimal(text)
     try:
         return parse_amount(text, allow_exponent=True)
     except AmountInvalid as error:

@@ -17,6 +17,8 @@ MAX_LINE_BYTES: Final = 1 << 20
 MAX_ROW_BYTES: Final = 4 << 20  # a row whose quoted cells hold line breaks
 MAX_TOTAL_BYTES: Final = 16 << 30
 _HEAD_BYTES: Final = 4096
+_CHUNK_BYTES: Final = 1 << 20
+_TOO_LARGE: Final = "The unpacked file is larger than 16 GiB. Split the bill by period."
 _GZIP: Final = b"\x1f\x8b"
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -44,6 +46,18 @@ class Lines:
     def sha256(self) -> str:
         """The digest of the unpacked bytes read so far: the same for a bill and its gzipped form."""
         return self._hash.hexdigest()
+
+    def rest_sha256(self) -> str:
+        """Will read the rest of the stream at once and return the digest of all of it. Raises LineUnreadable."""
+        try:
+            while chunk := self._stream.read(_CHUNK_BYTES):
+                self._hash.update(chunk)
+                self._total += len(chunk)
+                if self._total > MAX_TOTAL_BYTES:
+                    raise LineUnreadable(0, _TOO_LARGE)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise LineUnreadable(0, f"The gzip file is damaged or incomplete ({error}). Fetch it again.") from error
+        return self.sha256
 
     def row_done(self) -> None:
         """Will start counting the next row's size."""
@@ -76,7 +90,7 @@ class Lines:
                 "The row is longer than any row of a bill. A quotation mark may be missing, or it is no bill.",
             )
         if self._total > MAX_TOTAL_BYTES:
-            raise LineUnreadable(self.number, "The unpacked file is larger than 16 GiB. Split the bill by period.")
+            raise LineUnreadable(self.number, _TOO_LARGE)
 
     def _text(self, raw: bytes) -> str:
         """Decode a line; a bill in another encoding is refused, not guessed at."""

@@ -202,7 +202,7 @@ def _issue(
     """
     issued: list[Invoice] = []
     held: list[dict[str, str]] = []
-    for batch in batched(drafts, BATCH, strict=False):
+    for batch in batched(drafts, BATCH):
         report("Issuing invoices", done=len(issued) + len(held), total=len(drafts))
         with consortium_scope(Scope.JOB):
             approved = approve_invoices(batch, by=approver, at=at)
