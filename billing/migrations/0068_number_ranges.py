@@ -1,4 +1,4 @@
-"""Numbers may be taken several at once, and every one that was taken is on a document (0067_number_ranges)."""
+"""Numbers may be taken several at once, and every one that was taken is on a document (0068_number_ranges)."""
 
 from django.db import migrations
 
@@ -35,7 +35,7 @@ CREATE CONSTRAINT TRIGGER billing_numberseries_used AFTER UPDATE ON billing_numb
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0066_standing_guards")]
+    dependencies = [("billing", "0067_processor_queue")]
 
     operations = [
         migrations.RunSQL(
