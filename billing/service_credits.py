@@ -12,8 +12,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from billing.member_charges import Charge, record_charge
-from billing.models import Invoice, InvoiceLineTax, MemberCharge
-from billing.queries import NOT_MEMBERS_BUSINESS
+from billing.models import MemberCharge
+from billing.originals import original_of
 from consortium.kernel.audit import System
 from consortium.kernel.formats import money_text, percent_text
 from consortium.kernel.money import EXACT, exact_sum, plain
@@ -61,7 +61,8 @@ def credit_service(
     difference = EXACT.subtract(owed, given)
     if not difference:
         return None
-    charge = _charge(missed, difference, is_first=not given, original=_original(institution, issuer, missed.month))
+    original = original_of(institution, issuer, missed.month, kinds=_TAXED_AS)
+    charge = _charge(missed, difference, is_first=not given, original=original)
     return record_charge(institution=institution, issuer=issuer, month=month, charge=charge, by=by, at=at)
 
 
@@ -69,33 +70,6 @@ def _given(missed: Missed) -> Decimal:
     """What was credited on older statements of the hub's month."""
     rows = MemberCharge.objects.filter(source_type=SOURCE, source_id__in=list(missed.versions), cancelled_at=None)
     return EXACT.minus(exact_sum(rows.values_list("net", flat=True)))
-
-
-def _original(institution: Institution, issuer: Issuer, month: str) -> dict[str, Any]:
-    """The invoice of the month with the taxes of its service; empty while it is not issued."""
-    invoices = Invoice.objects.filter(
-        institution=institution, issuer=issuer, period__month=month, kind="regular", number__isnull=False
-    )
-    invoice = invoices.exclude(status__in=[*NOT_MEMBERS_BUSINESS, "void"]).order_by("issued_at").first()
-    if invoice is None:
-        return {}
-    for kind in _TAXED_AS:
-        taxes = InvoiceLineTax.objects.filter(invoice=invoice, line__kind=kind).order_by("line__position", "tax")
-        if first := taxes.first():
-            return {"invoice": invoice.number, "tax_as": [_kept(tax) for tax in taxes.filter(line=first.line_id)]}
-    return {"invoice": invoice.number}
-
-
-def _kept(tax: InvoiceLineTax) -> dict[str, str]:
-    return {
-        "jurisdiction": tax.jurisdiction,
-        "tax": tax.tax,
-        "rate": plain(tax.rate),
-        "basis": tax.ground,
-        "code": tax.reason,
-        "reason_en": tax.reason_en,
-        "reason_fr": tax.reason_fr,
-    }
 
 
 def _charge(missed: Missed, difference: Decimal, *, is_first: bool, original: dict[str, Any]) -> Charge:

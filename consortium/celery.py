@@ -25,6 +25,7 @@ app.conf.beat_schedule = {
     "tend-events": {"task": "consortium.tend_events", "schedule": crontab()},
     "watch-support": {"task": "consortium.watch_support", "schedule": crontab(minute="*/5")},
     "catch-up-events": {"task": "consortium.catch_up_events", "schedule": crontab(minute="*/10")},
+    "sample-months": {"task": "consortium.sample_months", "schedule": crontab(hour=7, minute=40)},
     "budgets": {"task": "consortium.watch_budgets", "schedule": crontab(hour="*/6", minute=10)},
 }
 

@@ -33,6 +33,12 @@ ALLOWED_HOSTS = _read.read(words, "ALLOWED_HOSTS", default=["localhost", "127.0.
 SAMPLE_INTERVAL_SECONDS = _read.read(
     positive, "SAMPLE_INTERVAL_SECONDS", default=60, why="seconds between meter samples"
 )
+SAMPLE_RETENTION_MONTHS = _read.read(
+    positive,
+    "SAMPLE_RETENTION_MONTHS",
+    default=13,
+    why="whole months for which the meter's samples are kept; 4 at least",
+)
 WORK_CHECK_INTERVAL_SECONDS = _read.read(
     positive, "WORK_CHECK_INTERVAL_SECONDS", default=300, why="seconds between visits of the synthetic user"
 )

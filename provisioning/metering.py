@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -16,10 +17,10 @@ from consortium.kernel.errors import PortalError
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.keys import member_key
 from provisioning.drivers import driver_for, target_of
-from provisioning.gateways.base import GatewayError, HubDriver, ServerSample
+from provisioning.gateways.base import GatewayError, HubDriver, ServerSample, StorageMeter
 from provisioning.models import Hub, Sample, SamplingRun
 from provisioning.pseudonyms import pseudonym
-from provisioning.rollups import metered_hubs, roll_day, roll_recent
+from provisioning.rollups import metered_hubs, roll_day, roll_recent, storage_interval
 from provisioning.specs import CHECK_USER
 
 log = structlog.get_logger(__name__)
@@ -35,6 +36,7 @@ class _Look:
 
     servers: Sequence[ServerSample] = ()
     error: str = ""
+    stored: int | None = None
 
 
 def sample_hub(hub: Hub, *, at: datetime) -> SamplingRun:
@@ -45,19 +47,22 @@ def sample_hub(hub: Hub, *, at: datetime) -> SamplingRun:
     with consortium_scope(Scope.JOB):
         if seen := SamplingRun.objects.filter(hub=hub, at=at).first():
             return seen
-    return _write(hub, _look(hub, _driver_of(hub)), at=at)
+        wants_storage = hub.pk in _due_for_storage([hub], at=at)
+    return _write(hub, _look(hub, _driver_of(hub), wants_storage), at=at)
 
 
 def sample_all(*, at: datetime) -> list[SamplingRun]:
     """Will look at every hub that should be running, some at a time, and write each by itself."""
     with consortium_scope(Scope.JOB):
         hubs = list(metered_hubs())
+        due = _due_for_storage(hubs, at=at)
     if not hubs:
         return []
     # Threads only talk to hubs: the database, which has the keys of clusters, stays with this one.
     drivers = {hub.cluster_id: _driver_of(hub) for hub in {hub.cluster_id: hub for hub in hubs}.values()}
     with ThreadPoolExecutor(max_workers=CONCURRENT_LOOKS, thread_name_prefix="meter") as pool:
-        looks = list(pool.map(_look, hubs, [drivers[hub.cluster_id] for hub in hubs]))
+        places = [drivers[hub.cluster_id] for hub in hubs]
+        looks = list(pool.map(_look, hubs, places, [hub.pk in due for hub in hubs]))
     return [_write(hub, look, at=at) for hub, look in zip(hubs, looks, strict=True)]
 
 
@@ -69,12 +74,21 @@ def _driver_of(hub: Hub) -> HubDriver | _Look:
         return _Look(error=error.message)
 
 
-def _look(hub: Hub, driver: HubDriver | _Look) -> _Look:
+def _due_for_storage(hubs: Sequence[Hub], *, at: datetime) -> set[UUID]:
+    """The hubs whose homes were not measured lately: walking through them each time would cost more than it tells."""
+    since = at - storage_interval(settings.SAMPLE_INTERVAL_SECONDS)
+    measured = SamplingRun.objects.filter(hub__in=hubs, at__gt=since, storage_bytes__isnull=False)
+    return {hub.pk for hub in hubs} - set(measured.values_list("hub_id", flat=True))
+
+
+def _look(hub: Hub, driver: HubDriver | _Look, wants_storage: bool) -> _Look:
     if isinstance(driver, _Look):
         return driver
     try:
-        servers = driver.sample(target_of(hub))
-        return _Look(servers=[server for server in servers if server.user_name != CHECK_USER])
+        target = target_of(hub)
+        servers = [server for server in driver.sample(target) if server.user_name != CHECK_USER]
+        stored = driver.stored_bytes(target) if wants_storage and isinstance(driver, StorageMeter) else None
+        return _Look(servers=servers, stored=stored)
     except (GatewayError, PortalError) as error:
         return _Look(error=error.message)
     except Exception as error:
@@ -95,6 +109,7 @@ def _write(hub: Hub, look: _Look, *, at: datetime) -> SamplingRun:
                 "ok": not error,
                 "servers": len(rows),
                 "error": error[:300],
+                "storage_bytes": None if error else look.stored,
                 "interval_seconds": settings.SAMPLE_INTERVAL_SECONDS,
             },
         )
@@ -123,6 +138,7 @@ def _pseudonymous(hub: Hub, look: _Look, at: datetime) -> tuple[list[Sample], st
             started_at=server.started,
             ready=server.ready,
             memory_bytes=server.memory_bytes,
+            gpus=server.gpus,
         )
         for server in look.servers
     ]

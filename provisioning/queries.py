@@ -25,13 +25,17 @@ FRESH_AT_LEAST = timedelta(seconds=30)
 
 @dataclass(frozen=True, kw_only=True)
 class HubUse:
-    """One hub's use: whole seconds of servers, GiB-seconds of memory guaranteed, people who started a server."""
+    """One hub's use: whole seconds of servers and of GPUs, GiB-seconds of memory guaranteed and of homes stored,
+    people who started a server.
+    """
 
     server_seconds: int = 0
     memory_gib_seconds: Decimal = Decimal(0)
     active_users: int = 0
     sessions: int = 0
     gap_seconds: int = 0
+    gpu_seconds: int = 0
+    storage_gib_seconds: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +77,8 @@ def use_between(first: date, end: date, *, institution_id: UUID | None = None) -
     days = HubDay.objects.filter(day__gte=first, day__lt=end, **of_institution)
     users = HubDayUser.objects.filter(day__gte=first, day__lt=end, **of_institution)
     per_hub = days.order_by().values("institution_id", "hub_id", slug=F("hub__slug")).annotate(
-        seconds=Sum("server_seconds"), memory=Sum("memory_gib_seconds"), lives=Sum("sessions"), gaps=Sum("gap_seconds")
+        seconds=Sum("server_seconds"), memory=Sum("memory_gib_seconds"), lives=Sum("sessions"), gaps=Sum("gap_seconds"),
+        gpus=Sum("gpu_seconds"), storage=Sum("storage_gib_seconds"),
     )  # fmt: skip
     people = Count("pseudonym", distinct=True)
     on_hub = dict(users.order_by().values_list("hub_id").annotate(people))
@@ -86,6 +91,8 @@ def use_between(first: date, end: date, *, institution_id: UUID | None = None) -
             active_users=on_hub.get(row["hub_id"], 0),
             sessions=row["lives"],
             gap_seconds=row["gaps"],
+            gpu_seconds=int(row["gpus"]),
+            storage_gib_seconds=row["storage"],
         )
     return {key: _summed(of_hubs, at_institution.get(key, 0)) for key, of_hubs in hubs.items()}
 
@@ -160,6 +167,8 @@ def _day_use(row: HubDay) -> DayUse:
         active_users=row.active_users,
         sessions=row.sessions,
         gap_seconds=row.gap_seconds,
+        gpu_seconds=row.gpu_seconds,
+        storage_gib_seconds=row.storage_gib_seconds,
         partial=is_partial(row),
         generated=row.generated,
     )
@@ -172,5 +181,7 @@ def _summed(hubs: dict[str, HubUse], active_users: int) -> MonthUse:
         active_users=active_users,
         sessions=sum(hub.sessions for hub in hubs.values()),
         gap_seconds=sum(hub.gap_seconds for hub in hubs.values()),
+        gpu_seconds=sum(hub.gpu_seconds for hub in hubs.values()),
+        storage_gib_seconds=sum((hub.storage_gib_seconds for hub in hubs.values()), Decimal(0)),
         hubs=dict(sorted(hubs.items())),
     )

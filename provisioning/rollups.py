@@ -4,7 +4,7 @@ PostgreSQL brings each life of a server to one line (first look, last look, read
 provisioning/sessions.py do the rest, so that a day costs its servers and not its samples.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -16,24 +16,23 @@ from consortium.kernel.crash import crash_point
 from consortium.kernel.periods import day_period, local_date
 from consortium.kernel.tenancy import Scope, consortium_scope
 from provisioning import sessions
-from provisioning.models import Hub, HubDay, HubDayUser, Sample, SamplingRun
+from provisioning.models import Hub, HubDay, Sample, SamplingRun
+from provisioning.rollup_writing import write_days
 from provisioning.sessions import Span, Usage
+from provisioning.storage_use import storage_byte_seconds
 
 GIB = 1024**3
 # States in which a hub is expected to answer. One that never ran here is not looked at: it has nothing to answer with.
 METERED = ("running", "updating", "degraded", "moving", "failed")
 CATCH_UP_DAYS = 62
 _MICRO = Decimal("0.000001")
-_FACTS = (
-    "institution_id",
-    "zone",
-    "server_seconds",
-    "memory_gib_seconds",
-    "active_users",
-    "sessions",
-    "gap_seconds",
-    "rolled_at",
-)
+# Homes are measured once in so many looks: in an hour, when the meter looks each minute.
+STORAGE_LOOKS = 60
+
+
+def storage_interval(interval_seconds: int) -> timedelta:
+    """Will return how long a measurement of a hub's homes is good for until the next one."""
+    return STORAGE_LOOKS * timedelta(seconds=interval_seconds)
 
 
 def roll_day(hub: Hub, *, day: date, at: datetime) -> HubDay:
@@ -42,23 +41,11 @@ def roll_day(hub: Hub, *, day: date, at: datetime) -> HubDay:
     A day that is not over counts to `at`; before the hub first ran there is nothing to miss. A day of generated
     demonstration data stays as it is. Seconds are rounded half to even, once.
     """
-    whole = day_period(day, hub.zone)
-    end = max(min(whole.end, at), whole.start + timedelta(microseconds=1))
-    start = min(max(whole.start, hub.running_at or whole.start), end - timedelta(microseconds=1))
     with consortium_scope(Scope.JOB):
         if generated := HubDay.objects.filter(hub=hub, day=day, generated=True).first():
             return generated
-        looks, interval = _looks(hub, whole.start, whole.end)
-        found = sessions.sessions_from(
-            _lives(hub, looks), runs=(sessions.SamplingRun(str(hub.pk), look) for look in looks), interval=interval
-        )
-        usage = sessions.usage_in(found, Span(whole.start, whole.end))
-        gaps = sessions.gaps_between(looks, interval=interval, within=Span(start, end))
-        row = _row(hub, day, usage, sum((gap.seconds for gap in gaps), Decimal(0)), at)
-        HubDay.objects.bulk_create(
-            [row], update_conflicts=True, unique_fields=["hub", "day"], update_fields=list(_FACTS)
-        )
-        _write_users(hub, day, usage.active_users)
+        row, users = _counted(hub, day, at)
+        write_days([row], {(hub.pk, day): users})
         crash_point("rollup.before_commit")
         return HubDay.objects.get(hub=hub, day=day)
 
@@ -70,13 +57,49 @@ def roll_recent(*, at: datetime) -> list[HubDay]:
     """
     with consortium_scope(Scope.JOB):
         hubs = list(metered_hubs().annotate(rolled_to=Max("days__day")))
-    return [roll_day(hub, day=day, at=at) for hub in hubs for day in _open_days(hub, at)]
+    return [row for hub in hubs for row in roll_days(hub, days=_open_days(hub, at), at=at)]
+
+
+def roll_days(hub: Hub, *, days: Sequence[date], at: datetime) -> list[HubDay]:
+    """Will roll up several days of a hub in one transaction, as `roll_day` does each."""
+    with consortium_scope(Scope.JOB):
+        counted = {day: _counted(hub, day, at) for day in days}
+        rows = [row for row, _users in counted.values()]
+        write_days(rows, {(hub.pk, day): users for day, (_row, users) in counted.items()})
+        crash_point("rollup.before_commit")
+        return list(HubDay.objects.filter(hub=hub, day__in=days).order_by("day"))
 
 
 def metered_hubs() -> "QuerySet[Hub]":
     """The hubs that the meter looks at. Needs a scope that sees them."""
     hubs = Hub.objects.filter(status__in=METERED, observed_generation__gt=0, running_at__isnull=False)
     return hubs.select_related("cluster").order_by("pk")
+
+
+def _counted(hub: Hub, day: date, at: datetime) -> tuple[HubDay, frozenset[str]]:
+    """The day's row and its people, from the samples."""
+    whole = day_period(day, hub.zone)
+    end = max(min(whole.end, at), whole.start + timedelta(microseconds=1))
+    start = min(max(whole.start, hub.running_at or whole.start), end - timedelta(microseconds=1))
+    looks, interval = _looks(hub, whole.start, whole.end)
+    found = sessions.sessions_from(
+        _lives(hub, looks), runs=(sessions.SamplingRun(str(hub.pk), look) for look in looks), interval=interval
+    )
+    usage = sessions.usage_in(found, Span(whole.start, whole.end))
+    gaps = sessions.gaps_between(looks, interval=interval, within=Span(start, end))
+    row = _row(hub, day, usage, sum((gap.seconds for gap in gaps), Decimal(0)), at)
+    row.storage_gib_seconds = _gib(_stored(hub, Span(whole.start, end), interval))
+    return row, usage.active_users
+
+
+def _stored(hub: Hub, within: Span, interval: timedelta) -> Decimal:
+    """Byte-seconds of the homes; a measurement holds for two of its intervals, as a look of the meter does."""
+    measured = SamplingRun.objects.filter(hub=hub, storage_bytes__isnull=False)
+    before = measured.filter(at__lt=within.start).order_by("-at")[:1]
+    inside = measured.filter(at__gte=within.start, at__lt=within.end).order_by("at")
+    looks = [(at, size or 0) for part in (before, inside) for at, size in part.values_list("at", "storage_bytes")]
+    holds = sessions.GAP_AFTER_INTERVALS * storage_interval(int(interval.total_seconds()))
+    return storage_byte_seconds(looks, holds=holds, within=within)
 
 
 def _open_days(hub: Hub, at: datetime) -> list[date]:
@@ -107,7 +130,9 @@ def _lives(hub: Hub, looks: list[datetime]) -> Iterator[sessions.Sample]:
     lives = (
         Sample.objects.filter(hub=hub, at__gte=looks[0], at__lte=looks[-1])
         .values("pseudonym", "server", "started_at")
-        .annotate(first=Min("at"), last=Max("at"), ever_ready=BoolOr("ready"), memory=Max("memory_bytes"))
+        .annotate(
+            first=Min("at"), last=Max("at"), ever_ready=BoolOr("ready"), memory=Max("memory_bytes"), gpus=Max("gpus")
+        )
         .order_by()
     )
     for life in lives:
@@ -120,18 +145,19 @@ def _lives(hub: Hub, looks: list[datetime]) -> Iterator[sessions.Sample]:
                 ready=life["ever_ready"],
                 sampled_at=instant,
                 memory_bytes=life["memory"],
+                gpus=life["gpus"],
             )
 
 
 def _row(hub: Hub, day: date, usage: Usage, gap_seconds: Decimal, at: datetime) -> HubDay:
-    memory = (usage.memory_byte_seconds / GIB).quantize(_MICRO, rounding=ROUND_HALF_EVEN)
     return HubDay(
         institution_id=hub.institution_id,
         hub=hub,
         day=day,
         zone=hub.zone,
         server_seconds=_whole(usage.server_seconds),
-        memory_gib_seconds=memory,
+        memory_gib_seconds=_gib(usage.memory_byte_seconds),
+        gpu_seconds=_whole(usage.gpu_seconds),
         active_users=len(usage.active_users),
         sessions=usage.sessions,
         gap_seconds=_whole(gap_seconds),
@@ -139,16 +165,8 @@ def _row(hub: Hub, day: date, usage: Usage, gap_seconds: Decimal, at: datetime) 
     )
 
 
-def _write_users(hub: Hub, day: date, pseudonyms: frozenset[str]) -> None:
-    rows = HubDayUser.objects.filter(hub=hub, day=day)
-    rows.exclude(pseudonym__in=pseudonyms).delete()
-    HubDayUser.objects.bulk_create(
-        (
-            HubDayUser(institution_id=hub.institution_id, hub=hub, day=day, pseudonym=pseudonym)
-            for pseudonym in sorted(pseudonyms)
-        ),
-        ignore_conflicts=True,
-    )
+def _gib(byte_seconds: Decimal) -> Decimal:
+    return (byte_seconds / GIB).quantize(_MICRO, rounding=ROUND_HALF_EVEN)
 
 
 def _whole(seconds: Decimal) -> int:

@@ -63,6 +63,7 @@ class Sample:
     ready: bool
     sampled_at: datetime
     memory_bytes: int = 0
+    gpus: int = 0
 
 
 @dataclass(frozen=True, order=True)
@@ -83,18 +84,20 @@ class Session:
     started: datetime
     end: datetime
     memory_bytes: int
+    gpus: int
     measured: tuple[Span, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What was used in a period. `memory_byte_seconds` is memory guaranteed times time measured."""
+    """What was used in a period. `memory_byte_seconds`, `gpu_seconds`: what was guaranteed times time measured."""
 
     period: Span
     server_seconds: Decimal
     memory_byte_seconds: Decimal
     active_users: frozenset[str]
     sessions: int
+    gpu_seconds: Decimal = Decimal(0)
 
 
 def sessions_from(
@@ -141,7 +144,7 @@ def gaps_between(instants: Iterable[datetime], *, interval: timedelta, within: S
 
 def usage_in(sessions: Iterable[Session], period: Span) -> Usage:
     """The use that falls into a period. Over periods that tile a longer one, seconds sum to that one's exactly."""
-    server_seconds, memory_byte_seconds = Decimal(0), Decimal(0)
+    server_seconds, memory_byte_seconds, gpu_seconds = Decimal(0), Decimal(0), Decimal(0)
     active: set[str] = set()
     touched = 0
     for session in sessions:
@@ -149,6 +152,7 @@ def usage_in(sessions: Iterable[Session], period: Span) -> Usage:
         seconds = sum((piece.seconds for piece in pieces), Decimal(0))
         server_seconds += seconds
         memory_byte_seconds += seconds * session.memory_bytes
+        gpu_seconds += seconds * session.gpus
         touched += bool(pieces)
         if period.start <= session.started < period.end:
             active.add(session.user)
@@ -158,6 +162,7 @@ def usage_in(sessions: Iterable[Session], period: Span) -> Usage:
         memory_byte_seconds=memory_byte_seconds,
         active_users=frozenset(active),
         sessions=touched,
+        gpu_seconds=gpu_seconds,
     )
 
 
@@ -187,6 +192,7 @@ def _session(
         started=started,
         end=end,
         memory_bytes=max(sample.memory_bytes for sample in life),
+        gpus=max(sample.gpus for sample in life),
         measured=_without_gaps(Span(started, end), instants, interval),
     )
 

@@ -38,12 +38,13 @@ class HubDaySerializer(serializers.ModelSerializer[HubDay]):
 
     hub = serializers.CharField(source="hub.slug", read_only=True)
     memory_gib_seconds = AmountSerializerField(read_only=True)
+    storage_gib_seconds = AmountSerializerField(read_only=True)
 
     class Meta:
         model = HubDay
         fields = [
-            "id", "hub", "day", "zone", "server_seconds", "memory_gib_seconds", "active_users", "sessions",
-            "gap_seconds", "generated", "rolled_at",
+            "id", "hub", "day", "zone", "server_seconds", "memory_gib_seconds", "gpu_seconds",
+            "storage_gib_seconds", "active_users", "sessions", "gap_seconds", "generated", "rolled_at",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -17,6 +17,7 @@ from consortium.tasks.service import tend_events, watch_support
 from consortium.usecases.adopt_terms import adopt_terms
 from consortium.usecases.watch_budgets import watch_this_month
 from members.agreements import lifecycle
+from provisioning.sample_months import drop_sample_months, make_sample_months
 
 __all__ = [
     "collect",
@@ -69,6 +70,13 @@ def nightly_checks() -> None:
 def catch_up_events() -> None:
     """Want the payment provider's own list of events read, so that no lost message is lost for good."""
     want_catch_up(at=now())
+
+
+@shared_task(name="consortium.sample_months")
+def sample_months() -> list[str]:
+    """Make the coming months' places for samples, and drop the months that are too old; returns those dropped."""
+    make_sample_months(at=now())
+    return drop_sample_months(at=now())
 
 
 @shared_task(name="consortium.watch_budgets")

@@ -27,6 +27,7 @@ from consortium.kernel.errors import PortalError
 from consortium.kernel.periods import Month, month_period
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import Job
+from consortium.usecases.late_use import adjust_late_use
 from consortium.usecases.month_facts import member_facts
 from consortium.usecases.service_credits import credit_services
 from members.models import Issuer, User
@@ -119,11 +120,12 @@ def prepare_period(
 
     Runs outside a transaction: each step is one. Raises NeedsOperator when the check finds something that blocks.
     """
-    report("Reading the service level")
+    report("Reading the service level and what came late")
     make_due_statements(at=at)
     with consortium_scope(Scope.JOB):
         period = BillingPeriod.objects.select_related("issuer").get(pk=period_id)
         credit_services(period, member_facts(period.issuer, Month.parse(period.month)), by=by, at=at)
+        adjust_late_use(period, by=by, at=at)
     crash_point("close.credited")
     report("Checking the month")
     with consortium_scope(Scope.JOB):

@@ -87,7 +87,7 @@ class Observed:
 class ServerSample:
     """One person's server as the hub reports it; the instants are UTC.
 
-    `memory_bytes` and `cpu` (cores) are what the server is guaranteed, which is what is metered, not its momentary use.
+    `memory_bytes`, `cpu` (cores) and `gpus` are what the server is guaranteed: that is metered, not its momentary use.
     """
 
     user_name: str
@@ -97,6 +97,7 @@ class ServerSample:
     last_activity: datetime | None
     memory_bytes: int
     cpu: Decimal
+    gpus: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +159,15 @@ class HomeExporter(Protocol):
 
         Stop the hub first where files must not change meanwhile. Raises GatewayError.
         """
+        ...
+
+
+@runtime_checkable
+class StorageMeter(Protocol):
+    """A driver that can tell how much room its people's files take."""
+
+    def stored_bytes(self, target: HubTarget) -> int:
+        """The bytes that the hub's homes take, or that are set aside for them. Raises GatewayError."""
         ...
 
 

@@ -111,6 +111,7 @@ class SamplingRun(Row):
     ok = models.BooleanField()
     interval_seconds = models.PositiveIntegerField("seconds to the next look, as planned")
     servers = models.PositiveIntegerField(default=0)
+    storage_bytes = models.PositiveBigIntegerField("bytes of its people's homes, where they were measured", null=True)
     error = models.CharField(max_length=300, blank=True)
 
     class Meta:
@@ -121,7 +122,10 @@ class SamplingRun(Row):
 
 
 class Sample(Row):
-    """One running server seen at one look; the person is a pseudonym under the institution's key. Append-only."""
+    """One running server seen at one look; the person is a pseudonym under the institution's key. Append-only.
+
+    PostgreSQL keeps each UTC month in a partition of its own (provisioning/sample_months.py).
+    """
 
     institution = models.ForeignKey(Institution, models.PROTECT)
     hub = models.ForeignKey(Hub, models.PROTECT, related_name="samples")
@@ -131,6 +135,7 @@ class Sample(Row):
     started_at = models.DateTimeField()
     ready = models.BooleanField(default=True)
     memory_bytes = models.PositiveBigIntegerField(default=0)
+    gpus = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         constraints = [
@@ -153,6 +158,8 @@ class HubDay(Row):
     zone = models.CharField(max_length=60)
     server_seconds = models.PositiveBigIntegerField(default=0)
     memory_gib_seconds = models.DecimalField(max_digits=20, decimal_places=6, default=0)
+    gpu_seconds = models.PositiveBigIntegerField(default=0)
+    storage_gib_seconds = models.DecimalField(max_digits=24, decimal_places=6, default=0)
     active_users = models.PositiveIntegerField(default=0)
     sessions = models.PositiveIntegerField(default=0)
     gap_seconds = models.PositiveIntegerField(default=0)

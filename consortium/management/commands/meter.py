@@ -12,6 +12,7 @@ from django.db import close_old_connections
 from consortium.kernel.clock import now
 from provisioning.metering import sample_all
 from provisioning.rollups import roll_recent
+from provisioning.sample_months import make_sample_months
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        make_sample_months(at=now())
         interval, turn = settings.SAMPLE_INTERVAL_SECONDS, 0
         due = time.monotonic()
         while not stop.wait(max(0.0, due - time.monotonic())):

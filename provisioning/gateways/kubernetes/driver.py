@@ -35,7 +35,7 @@ from provisioning.gateways.kubernetes.observing import observe
 from provisioning.gateways.kubernetes.patience import Patience
 from provisioning.gateways.kubernetes.record import HubRecord, Records
 from provisioning.gateways.kubernetes.releases import newest_release
-from provisioning.gateways.kubernetes.sampling import servers_of
+from provisioning.gateways.kubernetes.sampling import claimed_bytes, servers_of
 from provisioning.gateways.kubernetes.secret_store import (
     keep_sign_on_secrets,
     portal_token,
@@ -144,6 +144,12 @@ class KubernetesDriver:
             if record.wish != "running":
                 raise NotRunningError(target.slug, record.wish)
             return servers_of(work.api, record, self._url(record))
+
+    def stored_bytes(self, target: HubTarget) -> int:
+        """See StorageMeter.stored_bytes. What the claims of people's homes set aside."""
+        with self._work(target, no_progress) as (work, records):
+            _known(target, records.read(target.slug))
+            return claimed_bytes(work.api, target.slug)
 
     def drift(self, target: HubTarget, spec: HubSpec) -> list[Difference]:
         """See HubDriver.drift. Compares the release's values with the spec's, and the cluster's objects with Helm's."""

@@ -30,7 +30,7 @@ from provisioning.gateways.jupyterhub.proof import prove_with_password, prove_wi
 from provisioning.gateways.local.bundle import write_bundle
 from provisioning.gateways.local.drift import differences
 from provisioning.gateways.local.files import Desired, HubFolder, Ports, Seen, Wish, is_supervised, write_record
-from provisioning.gateways.local.homes import list_homes, pack_homes, read_home, write_home
+from provisioning.gateways.local.homes import homes_bytes, list_homes, pack_homes, read_home, write_home
 from provisioning.gateways.local.ports import choose_ports, is_free
 from provisioning.gateways.local.processes import hub_owner
 from provisioning.gateways.local.secret_store import keep_secrets, kept_secrets, prepare_secrets, store_client_secret
@@ -209,6 +209,13 @@ class LocalDriver:
         folder = self._folder(target)
         with folder.locked():
             keep_secrets(folder, spec, secrets)
+
+    def stored_bytes(self, target: HubTarget) -> int:
+        """See StorageMeter.stored_bytes. What the files of all homes take on this machine's disk."""
+        folder = self._folder(target)
+        if folder.desired() is None:
+            raise UnknownHubError(target.slug)
+        return homes_bytes(folder.homes)
 
     def passwords(self, target: HubTarget) -> dict[str, str]:
         """Names and passwords of a hub that keeps its own accounts: for the demo's closing table."""

@@ -1,6 +1,7 @@
 """Rolling up: seconds by day and zone, gaps, people counted once, and the same again when done again."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -10,7 +11,7 @@ from django.db import DatabaseError, transaction
 
 from consortium.kernel.periods import Month, day_period
 from consortium.kernel.tenancy import Scope, consortium_scope
-from provisioning import metering
+from provisioning import metering, rollups
 from provisioning.gateways.base import GatewayError, ServerSample
 from provisioning.metering import sample_all, sample_hub
 from provisioning.models import Hub, HubDay, HubDayUser, Sample, SamplingRun
@@ -227,3 +228,24 @@ def test_the_tables_of_the_meter_refuse_to_be_changed(hub: Hub) -> None:
     for model in (SamplingRun, Sample):
         with consortium_scope(Scope.JOB), pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
             model.objects.update(at=NOON + MINUTE)
+
+
+def test_gpus_and_storage_are_rolled_up_and_a_generated_day_stays(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_gpus = replace(server("ada", NOON), gpus=2)
+    place = Hubs(with_gpus)
+    place.stored_bytes = lambda _: 3 * 1024**3  # type: ignore[attr-defined] # a place that can tell
+    at_place(monkeypatch, place)
+    for minute in range(5):
+        sample_hub(hub, at=NOON + minute * MINUTE)
+    at_place(monkeypatch, Hubs())
+    sample_hub(hub, at=NOON + 5 * MINUTE)
+    row = roll_day(hub, day=DAY, at=NOON + 30 * MINUTE)
+    assert (row.server_seconds, row.gpu_seconds) == (5 * 60, 2 * 5 * 60)
+    assert row.storage_gib_seconds == 3 * 30 * 60, "measured once at noon, good for two hours"
+    with consortium_scope(Scope.JOB):
+        assert SamplingRun.objects.filter(storage_bytes__isnull=False).count() == 1, "homes are walked through seldom"
+        use = month_use(month=Month(2026, 10))[hub.institution_id]
+        assert (use.gpu_seconds, use.storage_gib_seconds) == (600, Decimal(5400))
+        HubDay.objects.update(generated=True, server_seconds=7)
+        rollups.roll_days(hub, days=[DAY], at=NOON + 40 * MINUTE)
+        assert (HubDay.objects.get().server_seconds, HubDayUser.objects.count()) == (7, 1)
