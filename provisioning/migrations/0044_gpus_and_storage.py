@@ -1,4 +1,4 @@
-# GPU time and storage beside memory (0040_gpus_and_storage).
+# GPU time and storage beside memory (0044_gpus_and_storage).
 
 from django.db import migrations, models
 
@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("provisioning", "0039_pause_guards"),
+        ("provisioning", "0043_move_guards"),
     ]
 
     operations = [

@@ -1,4 +1,4 @@
-"""Samples by month: each UTC month is a partition, made ahead, and dropped whole when old (0041_sample_months).
+"""Samples by month: each UTC month is a partition, made ahead, and dropped whole when old (0045_sample_months).
 
 Rows that are there already move into the partitions of their months. A row whose month has no partition yet waits in
 the default one, so that no look of the meter is ever lost; making its month's partition moves it. The application's
@@ -100,7 +100,7 @@ DROP TABLE provisioning_sample_old;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("provisioning", "0040_gpus_and_storage")]
+    dependencies = [("provisioning", "0044_gpus_and_storage")]
 
     operations = [
         migrations.RunSQL([PARTITION], [migrations.RunSQL.noop]),
