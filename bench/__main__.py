@@ -111,6 +111,11 @@ def main() -> None:
 
         hubs.main(*(int(word) for word in sys.argv[2:3]))
         return
+    if sys.argv[1:2] == ["local"]:
+        from bench import local_hubs
+
+        local_hubs.main(*(int(word) for word in sys.argv[2:3]))
+        return
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "consortium.settings")
     name = scratch_database()
     try:
@@ -118,6 +123,12 @@ def main() -> None:
         from django.db import connections
 
         django.setup()
+        if sys.argv[1:2] == ["meter"]:
+            from bench import meter
+
+            meter.run(*([int(word) for word in sys.argv[2:3]] or [5_000_000]))
+            connections.close_all()
+            return
         allocation(1_000)
         allocation(10_000)
         bill_reading(50)

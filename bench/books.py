@@ -213,9 +213,9 @@ class World:
             cursor.execute(
                 """
                 INSERT INTO provisioning_sample
-                    (institution_id, hub_id, at, pseudonym, server, started_at, ready, memory_bytes)
+                    (institution_id, hub_id, at, pseudonym, server, started_at, ready, memory_bytes, gpus)
                 SELECT h.institution_id, h.id, %(first)s + n * %(seconds)s * interval '1 second', md5(p::text), '',
-                       %(first)s + (n / 20 * 20) * %(seconds)s * interval '1 second', true, 1073741824
+                       %(first)s + (n / 20 * 20) * %(seconds)s * interval '1 second', true, 1073741824, 0
                 FROM provisioning_hub h, generate_series(0, %(looks)s - 1) n, generate_series(1, 20) p
                 WHERE h.slug LIKE %(key)s || '-%%'
                 """,
