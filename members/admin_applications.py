@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import F, QuerySet
+from django.db.models import Case, F, QuerySet, When
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -210,8 +210,9 @@ class ApplicationAdmin(ActingAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Application]":
-        """Whoever has waited longest comes first; drafts, which nobody has sent, come last."""
-        return super().get_queryset(request).order_by(F("submitted_at").asc(nulls_last=True))
+        """What waits for a reviewer comes first, the oldest before the rest; drafts, sent by nobody, come last."""
+        turn = Case(When(status="submitted", then=0), When(status="questioned", then=1), default=2)
+        return super().get_queryset(request).order_by(turn, F("submitted_at").asc(nulls_last=True))
 
     def acts_for(self, request: HttpRequest, row: Any) -> list[Act]:
         """Only an entry that waits for it can be confirmed."""

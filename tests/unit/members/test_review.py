@@ -1,12 +1,15 @@
 """What the portal checks for a reviewer, and what an approval leaves behind."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from allauth.account.models import EmailAddress
+from django.contrib import admin
+from django.test import RequestFactory
 
 from consortium.models import AuditEvent, OutgoingMail
-from members.models import Agreement, Institution, Invitation, Seat
+from members.admin_applications import ApplicationAdmin
+from members.models import Agreement, Application, Institution, Invitation, Seat
 from members.nominees import unseated
 from members.onboarding import answer_question, approve_application, ask_applicant, withdraw_application
 from members.queries import timeline
@@ -128,3 +131,19 @@ def test_reviewers_hear_of_a_withdrawal_but_not_of_a_draft(cast: Cast, birch: In
     withdraw_application(submitted(birch, by=cast.stranger, at=at), by=cast.stranger, at=at)
     deliver(at)
     assert OutgoingMail.objects.get(template="members_withdrawn").recipient == cast.staff.email
+
+
+def test_the_queue_begins_with_what_has_waited_longest_for_a_reviewer(
+    cast: Cast, birch: Institution, at: datetime
+) -> None:
+    old = submitted(birch, by=cast.stranger, at=at - timedelta(days=30))
+    approve_application(old, starts_on=FIRST_DAY, by=cast.staff, at=at)
+    asked, waiting = (
+        submitted(
+            make_institution(slug), by=make_person(slug), at=at - timedelta(days=days), email_domains=[f"{slug}.ca"]
+        )
+        for slug, days in (("ash", 20), ("elm", 10))
+    )
+    ask_applicant(asked, text="How many?", by=cast.staff, at=at)
+    rows = ApplicationAdmin(Application, admin.site).get_queryset(RequestFactory().get("/"))
+    assert [row.pk for row in rows] == [waiting.pk, asked.pk, old.pk]
