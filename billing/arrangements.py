@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -97,6 +98,19 @@ def is_arranged(invoice: Invoice, *, day: date) -> bool:
     """Tell whether an invoice is paid in parts, and no part is missing on that day. Needs its scope."""
     live = ArrangementInvoice.objects.filter(invoice=invoice, live=True).select_related("arrangement").first()
     return live is not None and _outcome(live.arrangement, today=day) != "broken"
+
+
+def arranged_among(invoices: Sequence[Invoice], *, day: date) -> set[UUID]:
+    """Return which of these invoices are paid in parts, none of them missing on that day; one query where none is."""
+    live = ArrangementInvoice.objects.filter(invoice__in=[row.pk for row in invoices], live=True)
+    kept: dict[UUID, bool] = {}
+    found = set()
+    for row in live.select_related("arrangement"):
+        if row.arrangement_id not in kept:
+            kept[row.arrangement_id] = _outcome(row.arrangement, today=day) != "broken"
+        if kept[row.arrangement_id]:
+            found.add(row.invoice_id)
+    return found
 
 
 def paid_so_far(arrangement: PaymentArrangement) -> Decimal:

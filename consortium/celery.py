@@ -21,7 +21,8 @@ app.conf.beat_schedule = {
     "agreements": {"task": "consortium.agreements", "schedule": crontab(minute=7)},
     "ask-for-renewals": {"task": "consortium.ask_for_renewals", "schedule": crontab(minute=15)},
     "nightly-checks": {"task": "consortium.nightly_checks", "schedule": crontab(hour=8, minute=30)},
-    "collect": {"task": "consortium.collect", "schedule": crontab(minute=25)},
+    # Hubs come back soon after what was overdue is paid.
+    "collect": {"task": "consortium.collect", "schedule": crontab(minute="5-59/10")},
     "tend-events": {"task": "consortium.tend_events", "schedule": crontab()},
     "watch-support": {"task": "consortium.watch_support", "schedule": crontab(minute="*/5")},
     "catch-up-events": {"task": "consortium.catch_up_events", "schedule": crontab(minute="*/10")},

@@ -62,8 +62,9 @@ def standing_of(institution: Institution, *, at: datetime) -> Standing:
     agreement = agreement_in_force(institution.pk, at=at)
     today = local_date(at, agreement.zone if agreement else institution.zone)
     money = money_standing(institution.pk, today=today)
-    step = LapseStep.objects.filter(institution=institution, status="confirmed").order_by("-confirmed_at").first()
-    following = next_rung(agreement, today=today) if agreement else None
+    steps = LapseStep.objects.filter(institution=institution, status="confirmed").order_by("-confirmed_at")
+    step = steps.first() if money.rung else None
+    following = next_rung(agreement, today=today) if agreement and money.since else None
     code = money.code
     if agreement is None:
         code = "lapsed"

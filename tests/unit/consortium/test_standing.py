@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
 from billing.arrangements import arrange
@@ -25,7 +26,7 @@ from members.models import Agreement
 from members.schedule_terms import Lapse
 from provisioning.holds import hold_hub, release_hub
 from provisioning.lifecycle import RESUME, SUSPEND
-from provisioning.models import Hub
+from provisioning.models import EventWindow, Hub
 from tests.cast import Cast
 from tests.integration.members.browser import signed_in, text_of
 from tests.unit.billing.agreed import agreed
@@ -253,6 +254,45 @@ def test_what_cannot_be_stopped_now_is_stopped_later_and_an_operator_s_own_stop_
         Job.objects.filter(kind=RESUME).update(state="running")
         Job.objects.filter(kind=RESUME).update(state="succeeded")
     assert carry_out(at=after(4)) == 0, "an operator's own stop is nobody else's"
+
+
+def test_a_hub_in_a_booked_event_is_stopped_when_the_event_is_over(cast: Cast, hub: Hub, invoice: Invoice) -> None:
+    for rung, days in (("notice", 60), ("read_only", 74)):
+        confirmed(cast, rung, days)
+    with consortium_scope(Scope.COMMAND):
+        EventWindow.objects.create(
+            institution=cast.university,
+            hub=hub,
+            kind="exam",
+            title="Final exam",
+            expected_users=40,
+            starts_at=after(87),
+            ends_at=after(89),
+            price=0,
+            currency="CAD",
+            booked_at=after(70),
+            booked_by=cast.technical,
+        )
+    confirmed(cast, "suspended", 88)
+    assert (wanted(SUSPEND), code(cast, 88)) == (0, "suspended")
+    run(90)
+    assert wanted(SUSPEND) == 1
+
+
+def test_many_invoices_cost_a_standing_no_more_queries_than_one(
+    cast: Cast, agreement: Agreement, django_assert_num_queries: Any
+) -> None:
+    def ask() -> str:
+        with institution_scope(cast.university.pk):
+            return standing_of(cast.university, at=after(5)).code
+
+    make_invoice(cast, number="ICC-2026-0100")
+    with CaptureQueriesContext(connection) as first:
+        assert ask() == "overdue"
+    for number in range(8):
+        make_invoice(cast, number=f"ICC-2026-02{number:02}")
+    with django_assert_num_queries(len(first)):
+        assert ask() == "overdue"
 
 
 def test_staff_confirm_with_everything_in_front_of_them(cast: Cast, hub: Hub, invoice: Invoice) -> None:
