@@ -50,7 +50,9 @@ def record_charge(found: ProviderMovement | None, payment: Payment, *, at: datet
 
 
 def record_taking(found: ProviderMovement, subject: Subject, balance: InvoiceBalance, *, at: datetime) -> Split | None:
-    """Will record money of a payment that went back or came again, move the invoice and post it, once; None: known.
+    """Will record money of a payment that went back or came again, move the invoice and post it, once.
+
+    Returns what that did; None for a movement that is known, or only a fee.
 
     The caller holds the balance's lock.
     """
@@ -58,6 +60,9 @@ def record_taking(found: ProviderMovement, subject: Subject, balance: InvoiceBal
         return None
     payment = subject.payment
     movement = _row(found, issuer=payment.invoice.issuer, subject=subject, at=at)
+    if found.amount == 0:
+        _post(movement, _fee(found), f"Fee on invoice {payment.invoice.number}: {subject.because}", at=at)
+        return None
     lost = subject.amount if found.amount < 0 else EXACT.minus(subject.amount)
     split = split_of(payment, balance, lost)
     TakenBack.objects.create(

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Sum
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from billing.clearing import PROVIDER, Subject, record_taking
@@ -32,6 +33,7 @@ from consortium.kernel.audit import Fact, System
 from consortium.kernel.clock import now
 from consortium.kernel.crash import crash_point
 from consortium.kernel.errors import Invalid, PortalError
+from consortium.kernel.language import first_language
 from consortium.kernel.money import EXACT, plain, round_money
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.models import User
@@ -239,7 +241,8 @@ def _ours(found: ProviderRefund, payment: Payment, *, at: datetime) -> Refund | 
         return held
     if found.currency != payment.currency or found.amount > refundable(payment):
         return None
-    words = _("Refunded at the payment provider")
+    with translation.override(first_language(payment.invoice.language)):
+        words = _("Refunded at the payment provider")
     refund = _made(payment, amount=found.amount, reason=words, by=PROVIDER, at=at, provider_id=found.id)
     REFUND.move(refund, "approved", approved_at=at)
     after: dict[str, Fact] = {"amount": found.amount, "currency": found.currency}

@@ -35,6 +35,7 @@ from billing.refunds import (
     withdraw_refund,
 )
 from billing.states import INVOICE
+from consortium.embedded.stripe_simulator.balance import book
 from consortium.kernel.audit import System
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import Delivery, Job
@@ -225,6 +226,18 @@ def test_a_dispute_that_is_accepted_leaves_the_invoice_due_and_no_longer_held(
         assert (CardDispute.objects.get().status, disputed_by_card(invoice)) == ("lost", Decimal(0))
         assert refundable(payment) == Decimal(2000)
     assert stand(invoice) == ("partly_paid", Decimal(2000))
+
+
+def test_a_fee_on_a_dispute_that_moves_no_money_is_cost_alone(cast: Cast, till: Till, at: datetime) -> None:
+    invoice = make_invoice(cast)
+    payment = paid_by_card(till, invoice, at=at)
+    inquiry = till.pull("dispute", payment_intent=payment.intent_id, inquiry=True)
+    with till.simulator.store.transaction():
+        line = book(till.simulator.store, "adjustment", 0, 1_500, inquiry)
+        till.simulator.store.put({**inquiry, "balance_transactions": [line]})
+    till.hear_new()
+    assert stand(invoice) == ("paid", TOTAL)
+    assert books() == {"1050": TOTAL - FEE_CARD - 15, "1100": -TOTAL, "5100": FEE_CARD + 15}
 
 
 def test_an_inquiry_takes_no_money(cast: Cast, till: Till, at: datetime) -> None:
