@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from billing.clearing_check import clearing_faults
-from billing.ledger import held_credit, is_balanced, payments_checks, receivables
+from billing.ledger import credit_checks, is_balanced, payments_checks, receivables
 from billing.models import BooksCheck
 from consortium.kernel.money import plain
 from members.models import Issuer
@@ -13,8 +13,8 @@ def check_books(*, at: datetime) -> BooksCheck:
     """Check every issuer's books and keep the result; its `faults` are sentences, none when all holds.
 
     Entries balance in each currency and have all their legs; receivables equal the open invoices; every payment is in
-    the books in full; no member used more credit than is held for it; what is at the provider and on its way from there
-    is what the provider says. Needs a consortium scope.
+    the books in full; the books hold for each member what its credit ledger says, and no less than nothing; what is at
+    the provider and on its way from there is what the provider says. Needs a consortium scope.
     """
     return BooksCheck.objects.create(at=at, faults=[fault for issuer in Issuer.objects.all() for fault in _of(issuer)])
 
@@ -40,9 +40,10 @@ def _of(issuer: Issuer) -> list[str]:
         if not check.agrees
     ]
     faults += [
-        f"{issuer} holds {plain(credit.amount)} {credit.currency} of credit for {credit.member}: "
-        "more was used than came in."
-        for credit in held_credit(issuer)
-        if credit.amount < 0
+        f"{issuer} holds {plain(check.ledger)} {check.currency} of credit for {check.member} in its books, and "
+        f"{plain(check.held)} {check.currency} in its credit ledger: an entry lacks its credit, or more was used than "
+        "came in."
+        for check in credit_checks(issuer)
+        if not check.agrees
     ]
     return faults + clearing_faults(issuer)

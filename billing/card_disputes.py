@@ -22,7 +22,6 @@ from consortium.kernel.audit import Fact, System
 from consortium.kernel.clock import now
 from consortium.kernel.crash import crash_point
 from consortium.kernel.errors import Invalid, PortalError
-from consortium.kernel.money import EXACT
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.models import User
 from members.permissions import Permission, check_staff
@@ -54,8 +53,7 @@ def disputed_by_card(invoice: Invoice) -> Decimal:
     balance = InvoiceBalance.objects.filter(pk=invoice.pk).first()
     if balance is None:
         return Decimal(0)
-    due = EXACT.subtract(balance.total, EXACT.add(balance.paid, balance.credited))
-    return max(min(taken_by_card([invoice.pk]).get(invoice.pk, Decimal(0)), due), Decimal(0))
+    return max(min(taken_by_card([invoice.pk]).get(invoice.pk, Decimal(0)), balance.due), Decimal(0))
 
 
 def taken_by_card(keys: Iterable[UUID]) -> dict[UUID, Decimal]:

@@ -65,7 +65,7 @@ def record_taking(found: ProviderMovement, subject: Subject, balance: InvoiceBal
         return None
     lost = subject.amount if found.amount < 0 else EXACT.minus(subject.amount)
     split = split_of(payment, balance, lost)
-    TakenBack.objects.create(
+    row = TakenBack.objects.create(
         institution_id=payment.institution_id,
         payment=payment,
         movement=movement,
@@ -76,7 +76,7 @@ def record_taking(found: ProviderMovement, subject: Subject, balance: InvoiceBal
         currency=payment.currency,
         at=at,
     )
-    carry_out(split, balance, because=subject.because, note=subject.note, by=PROVIDER, at=at)
+    carry_out(split, balance, row, because=subject.because, note=subject.note, by=PROVIDER, at=at)
     legs = [
         Leg(Account.RECEIVABLES, split.reopened, payment.currency),
         Leg(Account.MEMBER_CREDIT, split.from_credit, payment.currency),

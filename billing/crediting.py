@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from billing import prepaid, purchase_orders
 from billing.credit_snapshot import credit_snapshot
 from billing.invoicing import FourEyes
+from billing.member_credit import hold
 from billing.models import (
     CreditNote,
     CreditNoteLine,
@@ -151,14 +152,14 @@ def issue_credit_note(
         raise CreditInvalid(_("Say why: the member reads it on the credit note."), field="reason")
     if needs_second(invoice, plan) and (approved_by is None or approved_by.pk == _person(by)):
         raise FourEyes(_("A credit of this size is proposed by one person and approved by another one."))
-    due = EXACT.subtract(balance.total, EXACT.add(balance.paid, balance.credited))
-    applied = min(plan.total, due)
+    applied = min(plan.total, balance.due)
     note = _written(invoice, plan, applied, reason=reason.strip()[:300], by=by, approved_by=approved_by, at=at)
     crash_point("credit_note.numbered")
     _apply(invoice, balance, note)
     prepaid.give_back(note, by=by, at=at)
     purchase_orders.give_back(note)
     post_credit_note(note, at=at)
+    _hold(note, at=at)
     audit.record(
         "billing.credit_note_issued",
         note,
@@ -225,12 +226,22 @@ def _apply(invoice: Invoice, balance: InvoiceBalance, note: CreditNote) -> None:
     """Lower what is due, and move the invoice where that leads: void when nothing of it is left or was paid."""
     InvoiceBalance.objects.filter(pk=balance.pk).update(credited=F("credited") + note.applied)
     balance.credited = EXACT.add(balance.credited, note.applied)
-    if balance.total != EXACT.add(balance.paid, balance.credited):
+    if balance.due:
         return
     if invoice.status == "issued" and balance.paid == 0:
         INVOICE.move(invoice, "void")
     elif invoice.status in {"issued", "partly_paid"}:
         INVOICE.move(invoice, "paid")
+
+
+def _hold(note: CreditNote, *, at: datetime) -> None:
+    """Keep what was credited after it was paid as the member's credit; it is in the books by the note's own entry."""
+    if note.held > 0:
+        about = f"Credit note {note.number}"
+        hold(
+            note, issuer=note.issuer, institution_id=note.institution_id, amount=note.held, currency=note.currency,
+            about=about, received_on=note.issued_on, at=at,
+        )  # fmt: skip
 
 
 def _check_line(line: InvoiceLine, net: Decimal, left: Decimal) -> None:

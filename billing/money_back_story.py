@@ -43,8 +43,11 @@ def _rows() -> QuerySet[TakenBack]:
 
 
 def _told(row: TakenBack) -> MoneyBack:
-    invoice, refund, dispute = row.payment.invoice, row.movement.refund, row.movement.dispute
-    if refund is not None:
+    invoice, movement = row.payment.invoice, row.movement
+    refund, dispute = (movement.refund, movement.dispute) if movement else (None, None)
+    if movement is None:
+        title, body = _("The payment was taken off again"), row.note
+    elif refund is not None:
         title, body = (_("Refunded"), refund.reason) if row.amount > 0 else (_("The refund came back"), refund.failure)
     elif row.amount < 0:
         title, body = _("The bank gave the payment back to us"), ""
@@ -54,7 +57,7 @@ def _told(row: TakenBack) -> MoneyBack:
         title, body = _("Disputed at the card's bank"), reason_words(dispute.reason) if dispute else ""
     return MoneyBack(
         at=row.at,
-        reference=(refund or dispute or row.movement).provider_id,
+        reference=told.provider_id if (told := refund or dispute or movement) else str(row.payment_id),
         title=title,
         body=body,
         tone="success" if row.amount < 0 else "warning",

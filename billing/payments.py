@@ -12,6 +12,7 @@ from typing import Final
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from billing.balances import amount_due
 from billing.gateways import (
     CheckoutRequest,
     GatewayError,
@@ -21,7 +22,7 @@ from billing.gateways import (
 )
 from billing.holding import held_of
 from billing.models import Invoice, InvoiceBalance, Payment
-from billing.settlement import amount_due, process_event, process_pending, receive_event
+from billing.settlement import process_event, process_pending, receive_event
 from billing.states import PAYMENT
 from consortium.kernel import audit
 from consortium.kernel.audit import Actor, System

@@ -18,6 +18,8 @@ from consortium.kernel.tenancy import Scope, consortium_scope
 
 NOT_MEMBERS_BUSINESS: Final = ("draft", "approved", "discarded")
 OPEN: Final = ("issued", "partly_paid")
+# What is still owed on an invoice, for queries over invoices; on a balance itself it is `InvoiceBalance.due`.
+DUE: Final = F("balance__total") - F("balance__paid") - F("balance__credited") - F("balance__written_off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +100,8 @@ def ageing(*, on: date, institution_id: UUID | None = None, issuer_id: UUID | No
         invoices = invoices.filter(institution_id=institution_id)
     if issuer_id is not None:
         invoices = invoices.filter(issuer_id=issuer_id)
-    rest = F("balance__total") - F("balance__paid") - F("balance__credited")
     found: dict[str, dict[int, Decimal]] = {}
-    for currency, due_on, amount in invoices.annotate(rest=rest).values_list("currency", "due_on", "rest"):
+    for currency, due_on, amount in invoices.annotate(rest=DUE).values_list("currency", "due_on", "rest"):
         buckets = found.setdefault(currency, dict.fromkeys(range(5), Decimal(0)))
         bucket = _bucket(on, due_on)
         buckets[bucket] = EXACT.add(buckets[bucket], amount)

@@ -56,9 +56,16 @@ INVOICE = Machine(
         ),
         State("partly_paid", "member", "Pay the rest.", "Payez le reste.", ("paid", "written_off", "issued")),
         # Back only with a Reopening of the same transaction: money that had come is lost again.
+        # Money that is taken back, by a refund, a dispute or a match undone, is due again.
         State("paid", "nobody", "Nothing: it is paid.", "Rien : elle est payée.", ("partly_paid", "issued")),
         State("void", "nobody", "A credit note took it back.", "Une note de crédit l'a annulée."),
-        State("written_off", "nobody", "Nothing more is expected.", "Plus rien n'est attendu."),
+        State(
+            "written_off",
+            "nobody",
+            "Nothing more is expected.",
+            "Plus rien n'est attendu.",
+            ("issued", "partly_paid", "paid"),
+        ),
         State("discarded", "nobody", "It was never issued.", "Elle n'a jamais été émise."),
     ),
 )

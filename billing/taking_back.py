@@ -10,14 +10,26 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from django.db.models import F, Sum
+from django.db.models import Sum
 
+from billing.balances import pay
 from billing.chart_of_accounts import Account
-from billing.models import CreditNote, Invoice, InvoiceBalance, LedgerLeg, Payment, TakenBack
+from billing.member_credit import credits_with_rest, hold, pick, use_credit
+from billing.models import (
+    Application,
+    CreditNote,
+    Invoice,
+    InvoiceBalance,
+    LedgerLeg,
+    MemberCredit,
+    Payment,
+    TakenBack,
+)
 from billing.reopening import REOPENABLE, Cause, reopen
-from billing.states import INVOICE
-from consortium.kernel.audit import Actor, System
+from consortium.kernel.audit import System
 from consortium.kernel.money import EXACT, exact_sum
+from consortium.kernel.periods import local_date
+from members.models import User
 
 _NONE: Final = Decimal(0)
 
@@ -49,48 +61,55 @@ def split_of(payment: Payment, balance: InvoiceBalance, amount: Decimal) -> Spli
 
 
 def carry_out(
-    split: Split, balance: InvoiceBalance, *, because: Cause, note: str, by: Actor | System, at: datetime
+    split: Split, balance: InvoiceBalance, row: TakenBack, *, because: Cause, note: str, by: User | System, at: datetime
 ) -> None:
-    """Will move the invoice and its balance as the split says. The caller holds the lock and posts."""
+    """Will move the invoice, its balance and the member's credit as the split says. The caller locks and posts."""
+    payment = row.payment
+    if split.from_credit > 0:
+        for part in pick(_own_credits(payment, lock=True), split.from_credit):
+            use_credit(part, kind="taken_back", invoice=None, reference=note or because, by=by, at=at, on=None)
+    elif split.from_credit < 0:
+        about = f"Came again for {balance.invoice.number}"
+        hold(
+            row, issuer=balance.invoice.issuer, institution_id=row.institution_id, amount=-split.from_credit,
+            currency=row.currency, about=about, received_on=local_date(at, balance.invoice.issuer.zone), at=at,
+        )  # fmt: skip
+    if split.reopened:
+        Application.objects.create(
+            institution_id=row.institution_id, invoice_id=balance.pk, payment=payment, taken_back=row,
+            amount=-split.reopened, currency=row.currency, at=at,
+        )  # fmt: skip
     if split.reopened > 0:
         reopen(balance, split.reopened, because=because, note=note, by=by, at=at)
     elif split.reopened < 0:
-        _pay_again(balance, EXACT.minus(split.reopened))
+        pay(balance, EXACT.minus(split.reopened))
 
 
 def credit_left(payment: Payment) -> Decimal:
     """Return what is left of the credit that came of the payment: more than was due, or credited after it was paid."""
-    siblings = Payment.objects.filter(invoice_id=payment.invoice_id, status="succeeded")
-    held = [_posted(each, Account.MEMBER_CREDIT) for each in siblings]
-    held += CreditNote.objects.filter(invoice_id=payment.invoice_id).values_list("held", flat=True)
-    used = TakenBack.objects.filter(payment__in=siblings).aggregate(sum=Sum("from_credit"))["sum"] or _NONE
-    member = -(
-        LedgerLeg.objects.filter(
-            institution_id=payment.institution_id, currency=payment.currency, account__code=Account.MEMBER_CREDIT
-        ).aggregate(sum=Sum("amount"))["sum"]
-        or _NONE
+    return exact_sum(credit.rest for credit in _own_credits(payment))  # type: ignore[attr-defined]
+
+
+def _own_credits(payment: Payment, *, lock: bool = False) -> list[MemberCredit]:
+    """The credits that came of the invoice's payments and credit notes, the payment's own first, then the oldest."""
+    siblings = list(
+        Payment.objects.filter(invoice_id=payment.invoice_id, status="succeeded").values_list("pk", flat=True)
     )
-    return max(min(EXACT.subtract(exact_sum(held), used), member), _NONE)
+    again = TakenBack.objects.filter(payment__in=siblings).values_list("pk", flat=True)
+    notes = CreditNote.objects.filter(invoice_id=payment.invoice_id).values_list("pk", flat=True)
+    rows = MemberCredit.objects.filter(source_id__in=[*siblings, *again, *notes], currency=payment.currency)
+    if lock:
+        list(rows.select_for_update().order_by("pk"))
+    return sorted(credits_with_rest(rows), key=lambda each: each.source_id != payment.pk)
 
 
 def _split_again(payment: Payment, balance: InvoiceBalance, amount: Decimal) -> Split:
     status = Invoice.objects.values_list("status", flat=True).get(pk=balance.pk)
     covered = min(amount, max(_taken(payment, "uncovered"), _NONE))
     rest = EXACT.subtract(amount, covered)
-    due = EXACT.subtract(balance.total, EXACT.add(balance.paid, balance.credited))
-    paid = max(min(rest, due), _NONE) if status in REOPENABLE else _NONE
+    paid = max(min(rest, balance.due), _NONE) if status in REOPENABLE else _NONE
     credit = EXACT.subtract(rest, paid)
     return Split(reopened=EXACT.minus(paid), from_credit=EXACT.minus(credit), uncovered=EXACT.minus(covered))
-
-
-def _pay_again(balance: InvoiceBalance, amount: Decimal) -> None:
-    InvoiceBalance.objects.filter(pk=balance.pk).update(paid=F("paid") + amount)
-    balance.paid = EXACT.add(balance.paid, amount)
-    invoice = Invoice.objects.get(pk=balance.pk)
-    is_paid = balance.total == EXACT.add(balance.paid, balance.credited)
-    status = "paid" if is_paid else "partly_paid"
-    if invoice.status != status:
-        INVOICE.move(invoice, status)
 
 
 def _posted(payment: Payment, account: Account) -> Decimal:

@@ -44,6 +44,7 @@ class Permission(StrEnum):
     ISSUE_INVOICES = "issue_invoices"
     REFUND_PAYMENTS = "refund_payments"
     DECIDE_STANDING = "decide_standing"
+    RECONCILE_PAYMENTS = "reconcile_payments"
     READ_AUDIT = "read_audit"
 
 
@@ -81,7 +82,7 @@ ROLES: dict[Role, frozenset[Permission]] = {
 STAFF_ROLES: dict[StaffRole, frozenset[Permission]] = {
     StaffRole.REVIEWER: frozenset({P.REVIEW_APPLICATIONS, P.COUNTERSIGN_AGREEMENT}),
     StaffRole.FINANCE: frozenset(
-        {P.IMPORT_BILLS, P.CLOSE_MONTH, P.ISSUE_INVOICES, P.REFUND_PAYMENTS, P.DECIDE_STANDING}
+        {P.IMPORT_BILLS, P.CLOSE_MONTH, P.ISSUE_INVOICES, P.REFUND_PAYMENTS, P.DECIDE_STANDING} | {P.RECONCILE_PAYMENTS}
     ),
     StaffRole.OPERATOR: frozenset({P.OPERATE_HUBS}),
     StaffRole.AUDITOR: frozenset({P.READ_AUDIT}),

@@ -7,10 +7,12 @@ change afterwards.
 
 from billing.ledger.posting import Entry, EntryConflict, EntryUnbalanced, Leg, YearLocked, post, post_all
 from billing.ledger.reading import (
+    CreditCheck,
     HeldCredit,
     PaymentsCheck,
     ReceivablesCheck,
     TrialRow,
+    credit_checks,
     entry_count,
     held_credit,
     is_balanced,
@@ -20,9 +22,10 @@ from billing.ledger.reading import (
     receivables_agree,
     trial_balance,
 )
-from billing.ledger.standard import post_invoice, post_invoices, post_payment, post_supplier_bill
+from billing.ledger.standard import post_invoice, post_invoices, post_supplier_bill
 
 __all__ = [
+    "CreditCheck",
     "Entry",
     "EntryConflict",
     "EntryUnbalanced",
@@ -32,6 +35,7 @@ __all__ = [
     "ReceivablesCheck",
     "TrialRow",
     "YearLocked",
+    "credit_checks",
     "entry_count",
     "held_credit",
     "is_balanced",
@@ -41,7 +45,6 @@ __all__ = [
     "post_all",
     "post_invoice",
     "post_invoices",
-    "post_payment",
     "post_supplier_bill",
     "receivables",
     "receivables_agree",

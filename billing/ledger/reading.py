@@ -89,9 +89,9 @@ def receivables(issuer: Issuer) -> list[ReceivablesCheck]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT b.currency, sum(b.total - b.paid - b.credited) FROM billing_invoicebalance b
+            SELECT b.currency, sum(b.total - b.paid - b.credited - b.written_off) FROM billing_invoicebalance b
             JOIN billing_invoice i ON i.id = b.invoice_id
-            WHERE i.issuer_id = %s AND i.status IN ('issued', 'partly_paid', 'paid') GROUP BY b.currency
+            WHERE i.issuer_id = %s AND i.status IN ('issued', 'partly_paid', 'paid', 'written_off') GROUP BY b.currency
             """,
             [issuer.pk],
         )
@@ -161,20 +161,23 @@ class HeldCredit:
 
 
 def payments_checks(issuer: Issuer) -> list[PaymentsCheck]:
-    """Compare what the books say came in with the payments that succeeded. Needs a consortium scope."""
+    """Compare what the books say that payers are credited with and the payments that succeeded.
+
+    Needs a consortium scope.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT currency, sum(booked), sum(paid) FROM (
-                SELECT l.currency, l.amount AS booked, 0 AS paid FROM billing_ledgerleg l
+                SELECT l.currency, -l.amount AS booked, 0 AS paid FROM billing_ledgerleg l
                 JOIN billing_ledgerentry e ON e.id = l.entry_id JOIN billing_ledgeraccount a ON a.id = l.account_id
-                WHERE e.issuer_id = %(issuer)s AND e.kind = 'payment' AND a.code = ANY(%(arrives)s)
+                WHERE e.issuer_id = %(issuer)s AND e.kind = 'payment' AND a.code = ANY(%(counted)s)
                 UNION ALL
                 SELECT p.currency, 0, p.amount FROM billing_payment p JOIN billing_invoice i ON i.id = p.invoice_id
                 WHERE i.issuer_id = %(issuer)s AND p.status = 'succeeded'
             ) flows GROUP BY currency ORDER BY currency
             """,
-            {"issuer": issuer.pk, "arrives": [str(Account.BANK), str(Account.CLEARING)]},
+            {"issuer": issuer.pk, "counted": [str(Account.RECEIVABLES), str(Account.MEMBER_CREDIT)]},
         )
         return [PaymentsCheck(*row) for row in cursor.fetchall()]
 
@@ -193,3 +196,50 @@ def held_credit(issuer: Issuer) -> list[HeldCredit]:
             [issuer.pk, str(Account.MEMBER_CREDIT)],
         )
         return [HeldCredit(*row) for row in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class CreditCheck:
+    """What the books hold for one member beyond what it owes, and what its credit and prepaid credit come to."""
+
+    member: str
+    currency: str
+    ledger: Decimal
+    held: Decimal
+
+    @property
+    def agrees(self) -> bool:
+        """Tell whether both are the same, to the cent, and not below zero."""
+        return self.ledger == self.held >= 0
+
+
+def credit_checks(issuer: Issuer) -> list[CreditCheck]:
+    """Compare the credit of the books with each member's rows: credits less uses, prepaid less used.
+
+    Needs a consortium scope.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT coalesce(i.name_en, 'nobody'), f.currency, sum(f.booked), sum(f.held) FROM (
+                SELECT e.institution_id, l.currency, -l.amount AS booked, 0 AS held FROM billing_ledgerleg l
+                JOIN billing_ledgerentry e ON e.id = l.entry_id JOIN billing_ledgeraccount a ON a.id = l.account_id
+                WHERE e.issuer_id = %(issuer)s AND a.code = %(account)s
+                UNION ALL
+                SELECT c.institution_id, c.currency, 0, c.amount FROM billing_membercredit c
+                WHERE c.issuer_id = %(issuer)s
+                UNION ALL
+                SELECT u.institution_id, u.currency, 0, -u.amount FROM billing_membercredituse u
+                JOIN billing_membercredit c ON c.id = u.credit_id WHERE c.issuer_id = %(issuer)s
+                UNION ALL
+                SELECT p.institution_id, p.currency, 0, p.amount FROM billing_prepaid p
+                JOIN billing_billingaccount b ON b.id = p.billing_account_id WHERE b.issuer_id = %(issuer)s
+                UNION ALL
+                SELECT u.institution_id, u.currency, 0, -u.amount FROM billing_prepaiduse u
+                JOIN billing_billingaccount b ON b.id = u.billing_account_id WHERE b.issuer_id = %(issuer)s
+            ) f LEFT JOIN members_institution i ON i.id = f.institution_id
+            GROUP BY i.id, i.name_en, f.currency ORDER BY 1, 2
+            """,
+            {"issuer": issuer.pk, "account": str(Account.MEMBER_CREDIT)},
+        )
+        return [CreditCheck(*row) for row in cursor.fetchall()]

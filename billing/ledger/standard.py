@@ -1,4 +1,4 @@
-"""How invoices, payments and cloud bills are posted."""
+"""How invoices and cloud bills are posted."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from billing.chart_of_accounts import INCOME_OF_LINE, PAYABLE_OF_TAX, Account
 from billing.commitments import prepaid_posting
 from billing.deferral_plan import keep_plans
 from billing.ledger.posting import Entry, Leg, post, post_all
-from billing.models import BillImport, Invoice, InvoiceLine, LedgerEntry, Payment
+from billing.models import BillImport, Invoice, InvoiceLine, LedgerEntry
 from consortium.kernel.money import EXACT, round_money
 from consortium.kernel.periods import local_date
 from members.models import Issuer
@@ -58,25 +58,6 @@ def _legs_of(invoice: Invoice, lines: Sequence[InvoiceLine], deferred: frozenset
         ),
         *(Leg(PAYABLE_OF_TAX[tax.tax], -tax.amount, currency) for line in lines for tax in line.taxes.all()),
     ]
-
-
-def post_payment(*, payment: Payment, at: datetime) -> LedgerEntry:
-    """Post a payment that succeeded: the bank, or the provider's clearing account, against receivables."""
-    invoice = payment.invoice
-    arrives = Account.BANK if payment.provider == "manual" else Account.CLEARING
-    return post(
-        issuer=invoice.issuer,
-        kind="payment",
-        source=payment,
-        on=local_date(at, invoice.issuer.zone),
-        narration=f"Payment of invoice {invoice.number}",
-        legs=[
-            Leg(arrives, payment.amount, payment.currency),
-            Leg(Account.RECEIVABLES, -payment.amount, payment.currency),
-        ],
-        at=at,
-        institution_id=payment.institution_id,
-    )
 
 
 def post_supplier_bill(

@@ -44,6 +44,7 @@ from billing.models.processor import (
     TakenBack,
 )
 from billing.models.purchase_orders import PurchaseOrder, PurchaseOrderLine, PurchaseOrderUse
+from billing.models.receiving import Application, MemberCredit, MemberCreditUse
 from billing.models.reminders import Reminder, ReminderCalendar
 from billing.models.runs import BillingRun
 from billing.models.standing import HubStop, LapseStep
@@ -52,6 +53,7 @@ from billing.models.suppliers import Fund, FundMovement, SupplierBill, SupplierP
 __all__ = [
     "Accrual",
     "AllocationPolicy",
+    "Application",
     "ArrangementInvoice",
     "ArrangementPart",
     "BillImport",
@@ -96,6 +98,8 @@ __all__ = [
     "MailBounce",
     "MatchingRule",
     "MemberCharge",
+    "MemberCredit",
+    "MemberCreditUse",
     "NumberSeries",
     "PayLink",
     "Payment",

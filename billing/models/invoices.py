@@ -12,7 +12,7 @@ from billing.models.costs import BillingPeriod
 from billing.states import INVOICE
 from consortium.kernel.fields import AmountField, CurrencyField, Row
 from consortium.kernel.language import Bilingual
-from consortium.kernel.money import EXACT
+from consortium.kernel.money import EXACT, exact_sum
 from consortium.kernel.states import choices
 from members.models import Institution, Issuer, User
 
@@ -151,12 +151,14 @@ class InvoiceBalance(models.Model):
     total = AmountField()
     paid = AmountField(default=0)
     credited = AmountField(default=0)
+    written_off = AmountField(default=0)
     currency = CurrencyField()
 
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(paid__gte=0, credited__gte=0, total__gte=F("paid") + F("credited")),
+                condition=Q(paid__gte=0, credited__gte=0, written_off__gte=0)
+                & Q(total__gte=F("paid") + F("credited") + F("written_off")),
                 name="invoicebalance_never_over",
             ),
         ]
@@ -166,5 +168,5 @@ class InvoiceBalance(models.Model):
 
     @property
     def due(self) -> Decimal:
-        """What is still owed."""
-        return EXACT.subtract(self.total, EXACT.add(self.paid, self.credited))
+        """What is still owed, in the balance's currency."""
+        return EXACT.subtract(self.total, exact_sum([self.paid, self.credited, self.written_off]))

@@ -14,9 +14,12 @@ class Payment(Row):
 
     institution = models.ForeignKey(Institution, models.PROTECT, related_name="payments")
     invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="payments")
-    provider = models.CharField(max_length=20, choices=[("stripe", "Stripe"), ("manual", "by hand")])
+    provider = models.CharField(
+        max_length=20, choices=[("stripe", "Stripe"), ("bank", "bank transfer"), ("manual", "by hand")]
+    )
     status = models.CharField(max_length=20, choices=choices(PAYMENT.states), default=PAYMENT.initial)
     amount = AmountField()
+    fee = AmountField("kept by a bank on the way, borne by the consortium", default=0)
     currency = CurrencyField()
     method = models.CharField(max_length=30, blank=True)
     idempotency_key = models.CharField(max_length=80, unique=True)
@@ -31,6 +34,9 @@ class Payment(Row):
         ordering = ["-created_at"]
         constraints = [
             models.CheckConstraint(condition=models.Q(amount__gt=0), name="payment_positive"),
+            models.CheckConstraint(
+                condition=models.Q(fee__gte=0, fee__lt=models.F("amount")), name="payment_fee_is_a_part"
+            ),
             models.UniqueConstraint(
                 fields=["session_id"], condition=~models.Q(session_id=""), name="payment_session_once"
             ),

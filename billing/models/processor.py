@@ -148,20 +148,22 @@ class ClearingMovement(Row):
 
 
 class TakenBack(Row):
-    """What one movement took back of a payment (above zero), or gave again (below), and what that did. Append-only.
+    """What was taken back of a payment (above zero), or given again (below), and what that did. Append-only.
 
+    A movement at the provider did it, or, without one, a person who undid how a bank's line was matched (`note`).
     `reopened` is due again on the invoice, `from_credit` came out of the member's credit, `uncovered` is neither: a
     person must recover it.
     """
 
     institution = models.ForeignKey(Institution, models.PROTECT)
     payment = models.ForeignKey(Payment, models.PROTECT, related_name="taken_back")
-    movement = models.OneToOneField(ClearingMovement, models.PROTECT, related_name="taken_back")
+    movement = models.OneToOneField(ClearingMovement, models.PROTECT, null=True, related_name="taken_back")
     amount = AmountField()
     reopened = AmountField()
     from_credit = AmountField()
     uncovered = AmountField()
     currency = CurrencyField()
+    note = models.CharField("why, where no movement says it", max_length=300, blank=True)
     at = models.DateTimeField()
 
     class Meta:
@@ -176,6 +178,7 @@ class TakenBack(Row):
                 | Q(amount__lt=0, reopened__lte=0, from_credit__lte=0, uncovered__lte=0),
                 name="takenback_one_way",
             ),
+            models.CheckConstraint(condition=Q(movement__isnull=False) | ~Q(note=""), name="takenback_for_a_reason"),
         ]
 
     def __str__(self) -> str:

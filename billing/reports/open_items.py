@@ -5,12 +5,12 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import F, Sum
+from django.db.models import Sum
 
 from billing import ledger
 from billing.chart_of_accounts import Account
 from billing.models import BillImport, Invoice, LedgerEntry, LedgerLeg, SupplierBill
-from billing.queries import OPEN
+from billing.queries import DUE, OPEN
 from billing.reports.tables import Cell, Column, Filters, Table, money_columns
 from billing.supplier_bills import owed
 from consortium.kernel.money import EXACT, exact_sum
@@ -96,9 +96,8 @@ def _check_table(rows: list[list[Cell]], documents: str) -> Table:
 
 def _ageing(filters: Filters) -> Table:
     """Sum what each member owes now by days past due on the last day of the filter."""
-    rest = F("balance__total") - F("balance__paid") - F("balance__credited")
     found: dict[tuple[UUID, str], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * len(BUCKETS))
-    invoices = Invoice.objects.filter(issuer=filters.issuer, status__in=OPEN).annotate(rest=rest)
+    invoices = Invoice.objects.filter(issuer=filters.issuer, status__in=OPEN).annotate(rest=DUE)
     for institution, currency, due_on, amount in invoices.values_list("institution_id", "currency", "due_on", "rest"):
         sums = found[institution, currency]
         place = _bucket(filters.until, due_on)

@@ -83,6 +83,5 @@ class InvoiceSerializer(serializers.ModelSerializer[Invoice]):
 
     def get_due(self, invoice: Invoice) -> str:
         """The rest, from the balance that every way of paying locks."""
-        balance = invoice.balance
-        amount: Any = balance.total - balance.paid - balance.credited
+        amount: Any = invoice.balance.due
         return AmountSerializerField().to_representation(amount)

@@ -54,7 +54,7 @@ def institution(request: MemberRequest) -> HttpResponse:
         context["use"] = month_use(month=Month.of(today)).get(request.institution.pk)
     if Permission.VIEW_INVOICES in held:
         balances = list(InvoiceBalance.objects.filter(institution=request.institution).select_related("invoice"))
-        context["open_invoices"] = [b for b in balances if b.total > b.paid + b.credited]
+        context["open_invoices"] = [b for b in balances if b.due > 0]
         context["standing"] = standing_of(request.institution, at=at)
         context["undelivered"] = undelivered(request.institution.pk)
         context["dues"] = _due_by_currency(context["open_invoices"])
@@ -65,5 +65,5 @@ def _due_by_currency(balances: list[InvoiceBalance]) -> list[tuple[str, Any]]:
     """What is due, one figure for each currency: two are never added."""
     due: dict[str, Any] = {}
     for balance in balances:
-        due[balance.currency] = due.get(balance.currency, 0) + balance.total - balance.paid - balance.credited
+        due[balance.currency] = due.get(balance.currency, 0) + balance.due
     return sorted(due.items())

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 
 from billing.arrangements import arrange
+from billing.balances import amount_due
 from billing.disputes import ask_payer, disputable, open_dispute
 from billing.models import Invoice, InvoiceQuestion, LineDispute, PaymentArrangement
 from billing.queries import OPEN
 from billing.questions import ask_question
 from billing.reminding import remind_due
-from billing.settlement import amount_due
 from consortium.kernel.money import EXACT
 from consortium.kernel.periods import local_date
 from consortium.kernel.tenancy import Scope, consortium_scope

@@ -17,7 +17,6 @@ from billing.models import (
     BillingPeriod,
     CreditNote,
     Invoice,
-    InvoiceBalance,
 )
 from billing.purchase_orders import (
     orders_of,
@@ -36,6 +35,7 @@ from tests.integration.billing.stories import (
     take_in,
     three_to_one,
 )
+from tests.unit.billing.issued import pay
 
 
 def test_a_credit_over_everything_voids_the_invoice_and_the_books_agree(
@@ -73,8 +73,8 @@ def test_the_last_credit_absorbs_what_rounding_left_of_each_tax(invoices: list[I
 def test_what_was_paid_already_becomes_the_members_credit(cast: Cast, invoices: list[Invoice], at: datetime) -> None:
     with consortium_scope(Scope.JOB):
         _, maple = invoices
-        InvoiceBalance.objects.filter(pk=maple.pk).update(paid=Decimal("700.00"))
-        Invoice.objects.filter(pk=maple.pk).update(status="partly_paid")
+        pay(maple, "700.00", at=at)
+        maple.refresh_from_db()
         line = maple.lines.get(kind="dues")
         note = credit(maple, {line.pk: Decimal("100.00")}, at)
         maple.refresh_from_db()

@@ -5,7 +5,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from billing.models import BillingAccount, BillingPeriod, Invoice, InvoiceBalance, InvoiceLine, InvoiceLineTax
+from billing.chart_of_accounts import Account
+from billing.models import BillingAccount, BillingPeriod, Invoice, InvoiceBalance, InvoiceLine, InvoiceLineTax, Payment
+from billing.receiving import receive
 from billing.snapshot import (
     BankPart,
     InvoiceSnapshot,
@@ -17,6 +19,7 @@ from billing.snapshot import (
     TaxPart,
 )
 from billing.states import INVOICE
+from consortium.kernel.audit import System
 from consortium.kernel.money import EXACT, exact_sum, multiply, round_money
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.models import Institution
@@ -253,3 +256,13 @@ def _make_line(invoice: Invoice, part: LinePart, evidence: dict[str, Any]) -> No
             reason_en=tax.reason_en,
             reason_fr=tax.reason_fr,
         )
+
+
+def pay(invoice: Invoice, amount: str, *, at: datetime, fee: str = "0") -> Payment:
+    """Let a transfer of that amount arrive for the invoice. Needs a consortium scope."""
+    payment = Payment.objects.create(
+        institution_id=invoice.institution_id, invoice=invoice, provider="bank", amount=Decimal(amount),
+        currency="CAD", idempotency_key=f"test:{Payment.objects.count():03}", created_at=at,
+    )  # fmt: skip
+    receive(payment, amount=Decimal(amount), fee=Decimal(fee), arrives=Account.BANK, by=System("bank"), at=at)
+    return payment

@@ -25,7 +25,7 @@ from consortium.kernel.tenancy import Scope, consortium_scope, institution_scope
 from consortium.models import AuditEvent, OutgoingMail
 from tests.cast import Cast
 from tests.integration.members.browser import signed_in, text_of
-from tests.unit.billing.issued import make_invoice
+from tests.unit.billing.issued import make_invoice, pay
 
 NOW = datetime.now(UTC)
 USERS = Decimal("1000.00")  # line 2, and 50.00 of GST on it
@@ -82,7 +82,7 @@ def test_a_dispute_holds_its_line_with_the_taxes_and_nothing_else(invoice: Invoi
     )
     balance = InvoiceBalance.objects.get(pk=invoice.pk)
     assert _payable_now(balance) == Decimal("1317.90")
-    InvoiceBalance.objects.filter(pk=invoice.pk).update(paid=Decimal("1867.90"))
+    pay(invoice, "1867.90", at=NOW)
     balance.refresh_from_db()
     assert held_amounts([balance]) == {invoice.pk: Decimal("500.00")}, "never more is held than is due"
     with pytest.raises(NothingDueError, match="disputed"):
@@ -293,8 +293,7 @@ def test_every_stand_of_the_invoice_has_its_words(cast: Cast, invoice: Invoice, 
     def page() -> str:
         return text_of(client.get(f"/en/pay/{token}/"))
 
-    Invoice.objects.filter(pk=invoice.pk).update(status="partly_paid")
-    InvoiceBalance.objects.filter(pk=invoice.pk).update(paid=Decimal("1317.90"))
+    pay(invoice, "1317.90", at=NOW)
     first = page()
     assert "was paid" in first
     assert "Overdue" in first, "its day was the first of November"

@@ -22,6 +22,7 @@ STAFF = {
     P.ISSUE_INVOICES: "finance",
     P.REFUND_PAYMENTS: "finance",
     P.DECIDE_STANDING: "finance",
+    P.RECONCILE_PAYMENTS: "finance",
     P.READ_AUDIT: "auditor",
 }
 # Written out a second time on purpose: a change of who may do what must be made twice, and be seen.
