@@ -23,6 +23,7 @@ app.conf.beat_schedule = {
     "nightly-checks": {"task": "consortium.nightly_checks", "schedule": crontab(hour=8, minute=30)},
     # Hubs come back soon after what was overdue is paid.
     "collect": {"task": "consortium.collect", "schedule": crontab(minute="5-59/10")},
+    "forget-subscriptions": {"task": "consortium.forget_subscriptions", "schedule": crontab(minute=40)},
     "tend-events": {"task": "consortium.tend_events", "schedule": crontab()},
     "watch-support": {"task": "consortium.watch_support", "schedule": crontab(minute="*/5")},
     "catch-up-events": {"task": "consortium.catch_up_events", "schedule": crontab(minute="*/10")},

@@ -148,6 +148,7 @@ class OutgoingMail(Row):
     subject = models.CharField(max_length=300)
     body = models.TextField()
     attachment_ids = ArrayField(models.UUIDField(), default=list, blank=True)
+    headers = models.JSONField("further headers, until it is sent", default=dict, blank=True)
     state = models.CharField(max_length=20, choices=choices(MAIL.states), default=MAIL.initial)
     attempts = models.PositiveIntegerField(default=0)
     next_at = models.DateTimeField()

@@ -33,6 +33,9 @@ LIMITED: Final = frozenset(
         "sign_on_begin",
         "sign_on_callback",
         "sign_on_finish",
+        "status_confirm",
+        "status_leave",
+        "status_subscribe",
         "verify_document",
     }
 )

@@ -13,7 +13,7 @@ from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
 from members.permissions import Permission
 from members.staff_admin import Act, ActingAdmin, StaffAdmin, held_by
-from provisioning import admin_events, admin_service, admin_support
+from provisioning import admin_events, admin_service, admin_subscriptions, admin_support
 from provisioning.admin_clusters import ClusterAdmin
 from provisioning.admin_life import LIFE_ACTS, preview
 from provisioning.models import Environment, Hub, HubDay, HubRevision
@@ -28,6 +28,7 @@ __all__ = [
     "HubDayAdmin",
     "admin_events",
     "admin_service",
+    "admin_subscriptions",
     "admin_support",
 ]
 

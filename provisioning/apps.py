@@ -13,4 +13,5 @@ class ProvisioningConfig(AppConfig):
         from provisioning import cluster_checks, emails, reconcile, transitions  # noqa: F401, PLC0415 - models are ready only now
         from provisioning.events import emails as event_emails  # noqa: F401, PLC0415 - likewise
         from provisioning.moving import mails, saga  # noqa: F401, PLC0415 - likewise
+        from provisioning.status_mail import emails as status_emails  # noqa: F401, PLC0415 - likewise
         from provisioning.support import emails as support_emails  # noqa: F401, PLC0415 - likewise

@@ -2,9 +2,12 @@
 
 from django.urls import URLPattern, path
 
-from provisioning import event_views, service_views, support_views, views
+from provisioning import event_views, service_views, subscription_views, support_views, views
 
 page_patterns: list[URLPattern] = [
+    path("status/subscribe/", subscription_views.status_subscribe, name="status_subscribe"),
+    path("status/confirm/<str:token>/", subscription_views.status_confirm, name="status_confirm"),
+    path("status/leave/<str:token>/", subscription_views.status_leave, name="status_leave"),
     path("i/<slug:slug>/hubs/<slug:hub_slug>/", views.hub, name="hub"),
     path("i/<slug:slug>/hubs/<slug:hub_slug>/progress/", views.hub_progress, name="hub_progress"),
     path("i/<slug:slug>/hubs/<slug:hub_slug>/retry/", views.hub_retry, name="hub_retry"),

@@ -70,6 +70,8 @@ ELSEWHERE: Mapping[str, str] = {
     "costs_csv": "a month is nobody's object: tests/integration/billing/test_cost_pages.py",
     "costs_focus": "a month is nobody's object: tests/integration/billing/test_cost_pages.py",
     "due_diligence_file": "the pack is for everybody: tests/integration/members/test_diligence_pages.py",
+    "status_confirm": "the link is the authority: tests/unit/provisioning/test_status_mail.py",
+    "status_leave": "the link is the authority: tests/unit/provisioning/test_status_mail.py",
     "sign_on_unlink": "one's own identities: tests/integration/members/test_sign_on_entering.py",
     "receipt_pdf": "its second key is the first one's: tests/unit/billing/test_payment_pages.py",
 }

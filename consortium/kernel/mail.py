@@ -1,5 +1,7 @@
 """Mail: composed once per (event, recipient, template), in the recipient's language, sent by the sweeper."""
 
+import email.message
+import email.policy
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,6 +33,7 @@ def compose(
     context: Mapping[str, Any],
     at: datetime,
     attachments: Sequence[UUID] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> OutgoingMail:
     """Queue one mail; a second call for the same event, recipient and template returns the first.
 
@@ -50,6 +53,7 @@ def compose(
             "body": body.strip() + "\n",
             "next_at": at,
             "attachment_ids": list(attachments),
+            "headers": dict(headers or {}),
         },
     )
     return mail
@@ -74,10 +78,17 @@ def send_due(*, at: datetime, limit: int = 50) -> int:
     return sent
 
 
+class _Message(EmailMessage):
+    """A mail whose header lines are as long as mail allows: to break an address the library would disguise it."""
+
+    def message(self, *, policy: Any = email.policy.default) -> email.message.EmailMessage:
+        """Build it with lines of at most 998 signs."""
+        return super().message(policy=policy.clone(max_line_length=998))
+
+
 def _send(mail: OutgoingMail, at: datetime) -> bool:
-    message = EmailMessage(
-        mail.subject, mail.body, to=[mail.recipient], headers={"Message-ID": f"<{mail.pk}@consortium.portal>"}
-    )
+    headers = {**mail.headers, "Message-ID": f"<{mail.pk}@consortium.portal>"}
+    message = _Message(mail.subject, mail.body, to=[mail.recipient], headers=headers)
     rows = OutgoingMail.objects.filter(pk=mail.pk, state="queued")
     try:
         for document in Document.objects.filter(pk__in=mail.attachment_ids):
@@ -96,5 +107,5 @@ def _send(mail: OutgoingMail, at: datetime) -> bool:
     crash_point("mail.handed_over")
     # Once it is out only the hashes of its links stay; but the demonstration's one mailbox is this table.
     body = mail.body if settings.DEMO else without_secret_links(mail.body)
-    rows.update(state="sent", sent_at=at, attempts=mail.attempts + 1, error="", body=body)
+    rows.update(state="sent", sent_at=at, attempts=mail.attempts + 1, error="", body=body, headers={})
     return True

@@ -5,7 +5,7 @@ from typing import Final
 
 # What stands before the secret in such an address.
 _SECRET_LINKS: Final = re.compile(
-    r"(/pay/|/sign/|/invitations/|/password/reset/key/|/confirm-email/|/saml/finish/|[?&](?:code|state|university)=)"
+    r"(/pay/|/sign/|/invitations/|/password/reset/key/|/confirm-email/|/saml/finish/|/status/confirm/|/status/leave/|[?&](?:code|state|university)=)"
     r"[^/&\s\"']+"
 )
 

@@ -13,7 +13,7 @@ from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.tasks.collecting import collect
 from consortium.tasks.identity import forget_assertions, recheck_domains
-from consortium.tasks.service import tend_events, watch_support
+from consortium.tasks.service import forget_subscriptions, tend_events, watch_support
 from consortium.usecases.adopt_terms import adopt_terms
 from consortium.usecases.watch_budgets import watch_this_month
 from members.agreements import lifecycle
@@ -22,6 +22,7 @@ from provisioning.sample_months import drop_sample_months, make_sample_months
 __all__ = [
     "collect",
     "forget_assertions",
+    "forget_subscriptions",
     "nightly_checks",
     "recheck_domains",
     "run_job",

@@ -25,6 +25,7 @@ from provisioning.models.service import (
     WorkCheck,
 )
 from provisioning.models.spending import SpendingApproval
+from provisioning.models.subscriptions import StatusSubscription
 from provisioning.models.support import ClosedDay, SupportClock, SupportMessage, SupportRequest
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "ServiceStatement",
     "SpendingApproval",
     "StatementQuestion",
+    "StatusSubscription",
     "SupportClock",
     "SupportMessage",
     "SupportRequest",

@@ -47,7 +47,7 @@ def announce_maintenance(
         ends_at=ends_at,
         announced_at=at,
     )
-    audit.record("provisioning.maintenance_announced", row, by=by, at=at, institution_id=None)
+    _record("maintenance_announced", row, by=by, at=at, tell="maintenance")
     return row
 
 
@@ -70,7 +70,7 @@ def cancel_maintenance(row: Maintenance, *, by: User, at: datetime) -> None:
     if not Maintenance.objects.filter(pk=row.pk, cancelled_at=None).update(cancelled_at=at):
         raise Invalid(_("This work was called off already."))
     row.cancelled_at = at
-    audit.record("provisioning.maintenance_cancelled", row, by=by, at=at, institution_id=None)
+    _record("maintenance_cancelled", row, by=by, at=at, tell="maintenance")
 
 
 @transaction.atomic
@@ -101,7 +101,7 @@ def open_incident(
         excluded_as=excluded_as,
     )
     _tell(incident, text_en=text_en, text_fr=text_fr, by=by, at=at)
-    audit.record("provisioning.incident_opened", incident, by=by, at=at, institution_id=None)
+    _record("incident_opened", incident, by=by, at=at, tell="incident")
     return incident
 
 
@@ -114,14 +114,23 @@ def update_incident(incident: Incident, *, status: str, text_en: str, text_fr: s
         values = {"resolved_at": at} if status == "resolved" else {}
         INCIDENT.move(incident, status, **values)
     _tell(incident, text_en=text_en, text_fr=text_fr, by=by, at=at)
+    _record("incident_updated", incident, by=by, at=at, tell="incident", moved=(before, status))
+
+
+def _record(
+    what: str, row: Incident | Maintenance, *, by: User, at: datetime, tell: str, moved: tuple[str, str] | None = None
+) -> None:
+    """Audit it, and have the subscribers of the status page told."""
+    before, after = ({"status": moved[0]}, {"status": moved[1]}) if moved else ({}, {})
     audit.record(
-        "provisioning.incident_updated",
-        incident,
+        f"provisioning.{what}",
+        row,
         by=by,
         at=at,
         institution_id=None,
-        before={"status": before},
-        after={"status": status},
+        before=before,
+        after=after,
+        deliver_to=(f"provisioning.mail_status_{tell}",),
     )
 
 

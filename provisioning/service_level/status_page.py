@@ -21,7 +21,7 @@ from provisioning.service_level.evidence import MAINTENANCE_NOTICE
 DAYS: Final = 90
 FAILED_VISITS: Final = 2
 PAST_INCIDENTS = timedelta(days=DAYS)
-_SHOWN_STATES = ("provisioning", "running", "updating", "degraded", "moving", "failed", "suspended")
+SHOWN_STATES = ("provisioning", "running", "updating", "degraded", "moving", "failed", "suspended")
 
 
 class State(StrEnum):
@@ -82,7 +82,7 @@ class ServiceStatus:
 
 def service_status(*, at: datetime) -> ServiceStatus:
     """Will gather the page in seven queries, however many hubs there are."""
-    hubs = list(Hub.objects.filter(status__in=_SHOWN_STATES).select_related("institution", "cluster"))
+    hubs = list(Hub.objects.filter(status__in=SHOWN_STATES).select_related("institution", "cluster"))
     days = _days(hubs, at)
     visits = _last_visits(hubs, at)
     incidents = list(

@@ -29,6 +29,7 @@ from consortium.management.demo.narrator import Narrator
 from consortium.management.demo.people import DemoPerson, make_people
 from consortium.management.demo.service import BROKEN, tell_service
 from consortium.management.demo.story import NEWCOMER, STUDENT, Story
+from consortium.management.demo.subscribers import tell_subscriber
 from consortium.management.demo.support import tell_past_support, tell_support
 from consortium.models import Document
 from members.models import User
@@ -63,6 +64,7 @@ def tell(
             say=narrator.say,
         )
         tell_past_support(slug=BROKEN, staff=users["staff"], month=months[-1])
+        tell_subscriber(at=now())
         tell_service(staff=users["staff"], months=months, at=now())
         tell_books(issuer=issuer, staff=users["staff"], months=months, at=now())
         tell_invoicing(issuer=issuer, staff=users["staff"], month=month)
