@@ -25,6 +25,7 @@ app.conf.beat_schedule = {
     "collect": {"task": "consortium.collect", "schedule": crontab(minute="5-59/10")},
     "forget-subscriptions": {"task": "consortium.forget_subscriptions", "schedule": crontab(minute=40)},
     "tend-events": {"task": "consortium.tend_events", "schedule": crontab()},
+    "watch-rollouts": {"task": "consortium.watch_rollouts", "schedule": crontab(minute="2-59/5")},
     "watch-support": {"task": "consortium.watch_support", "schedule": crontab(minute="*/5")},
     "catch-up-events": {"task": "consortium.catch_up_events", "schedule": crontab(minute="*/10")},
     "sample-months": {"task": "consortium.sample_months", "schedule": crontab(hour=7, minute=40)},

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from billing.urls import machine_patterns as billing_machines
 from billing.urls import page_patterns as billing_pages
 from consortium.views import costs, dashboard, hub_change, hub_request, leaving, machines, mailbox, public, status
+from consortium.views import costs, dashboard, hub_change, hub_pair, hub_request, machines, mailbox, public, status
 from members.sign_on_urls import machine_patterns as members_machines
 from members.urls import page_patterns as members_pages
 from provisioning.urls import page_patterns as provisioning_pages
@@ -42,6 +43,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         path("i/<slug:slug>/hubs/request/preview/", hub_request.hub_request_preview, name="hub_request_preview"),
         path("i/<slug:slug>/hubs/<slug:hub_slug>/spending/", hub_request.hub_spending, name="hub_spending"),
         path("i/<slug:slug>/hubs/<slug:hub_slug>/change/", hub_change.hub_change, name="hub_change"),
+        path("i/<slug:slug>/hubs/<slug:hub_slug>/staging/", hub_pair.hub_staging, name="hub_staging"),
+        path("i/<slug:slug>/hubs/<slug:hub_slug>/promote/", hub_pair.hub_promote, name="hub_promote"),
         path("i/<slug:slug>/hubs/<slug:hub_slug>/retire/", hub_change.hub_retire, name="hub_retire"),
         path(
             "i/<slug:slug>/hubs/<slug:hub_slug>/revisions/<int:generation>/",

@@ -51,6 +51,8 @@ def _wanted(hub: Hub) -> list[tuple[str, object]]:
         ("Servers at once", spec.get("max_servers", "")),
         ("People expected", spec.get("expected_users", "")),
         ("Cluster", hub.cluster),
+        ("Staging twin of", hub.staging_of or "–"),
+        ("Its staging twin", getattr(hub, "staging", None) or "–"),
     ]
 
 

@@ -76,11 +76,23 @@ class HubRequestForm(forms.Form):
         help_text=gettext_lazy("One to a line. Lower-case letters, digits, dots and hyphens; the first administers."),
         widget=forms.Textarea(attrs={"rows": 4, "autocapitalize": "none", "spellcheck": "false"}),
     )
+    staging = forms.BooleanField(
+        label=gettext_lazy("With a staging hub"),
+        help_text=gettext_lazy("A twin on which changes are tried first. It counts as one of your agreement's hubs."),
+        required=False,
+    )
 
     def __init__(
-        self, *args: Any, environments: Iterable[Environment], entitlement: Limits | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        environments: Iterable[Environment],
+        entitlement: Limits | None = None,
+        may_pair: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        if not may_pair:
+            del self.fields["staging"]
         self.environments = list(environments)
         offered = [(row.key, row.name) for row in self.environments]
         self._choices("environment", offered)
@@ -122,6 +134,7 @@ class HubRequestForm(forms.Form):
             expected_users=asked["expected_users"],
             users=frozenset(asked["accounts"]),
             admins=frozenset(asked["accounts"][:1]),
+            staging=asked.get("staging", False),
         )
 
     def _choices(self, name: str, choices: list[tuple[str, str]]) -> None:

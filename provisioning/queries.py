@@ -8,15 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, Exists, F, OuterRef, QuerySet, Sum
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import JSONObject
 
 from consortium.kernel.periods import Month, day_period
 from members.models import Institution
 from provisioning.events.page import booked_events
-from provisioning.models import Environment, Hub, HubDay, HubDayUser, HubHold, HubMove
+from provisioning.models import Environment, Hub, HubDay, HubDayUser, HubHold, HubMove, Rollout
 
 # A hub that was seen healthy within so many planned looks is healthy; later than that nobody knows.
 FRESH_LOOKS = 3
@@ -124,7 +126,8 @@ def hub_of(institution: Institution, slug: str) -> Hub | None:
     """Will return the institution's hub of that slug with its cluster and its open hold, if there is one.
 
     The hold stands on the row as `hold_reason` and `held_until`, which may have run out; what is booked as `booked`,
-    which provisioning.events.page.coming_events reads; `has_moved` says whether it ever moved, or is moving.
+    which provisioning.events.page.coming_events reads; `has_moved` says whether it ever moved, or is moving. Its twin
+    comes along, and its newest rollout for `rollout_of`.
     """
     hold = HubHold.objects.filter(hub=OuterRef("pk"), released_at=None)
     hubs = Hub.objects.annotate(
@@ -132,8 +135,25 @@ def hub_of(institution: Institution, slug: str) -> Hub | None:
         held_until=hold.values("until")[:1],
         booked=booked_events(),
         has_moved=Exists(HubMove.objects.filter(hub=OuterRef("pk"))),
-    )
-    return hubs.filter(institution=institution, slug=slug).select_related("cluster", "requested_by").first()
+        newest_rollout=newest_rollout(),
+    ).select_related("cluster", "requested_by", "staging_of", "staging")
+    return hubs.filter(institution=institution, slug=slug).first()
+
+
+def newest_rollout() -> Subquery:
+    """What a query of hubs brings along of their newest rollout."""
+    names = ("generation", "people", "needed", "accepted_at")
+    rows = Rollout.objects.filter(hub=OuterRef("pk")).order_by("-generation")
+    return Subquery(rows.values(rollout=JSONObject(**{name: name for name in names}))[:1])
+
+
+def rollout_of(hub: Hub) -> Rollout | None:
+    """Will read the newest rollout of a hub that `hub_of` returned."""
+    values: dict[str, Any] | None = getattr(hub, "newest_rollout", None)
+    if values is None:
+        return None
+    accepted = values["accepted_at"]
+    return Rollout(**{**values, "accepted_at": datetime.fromisoformat(accepted) if accepted else None})
 
 
 def environment_of(key: str) -> Environment | None:

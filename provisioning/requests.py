@@ -89,6 +89,7 @@ class HubWish:
     expected_users: int
     users: frozenset[str]
     admins: frozenset[str] = frozenset()
+    staging: bool = False
 
     def spec(self, *, slug: str) -> HubSpec:
         """Will return the spec of a hub of that slug, its image from the catalogue, half of the memory guaranteed.
@@ -205,7 +206,10 @@ def approve_hub(hub: Hub, *, by: User | audit.System, at: datetime) -> Job:
         before={"status": "requested"},
         after={"status": "approved", "generation": hub.generation},
     )
-    return _want_reconciled(hub, at=at)
+    job = _want_reconciled(hub, at=at)
+    for twin in Hub.objects.filter(staging_of=hub, status="requested"):
+        approve_hub(twin, by=by, at=at)
+    return job
 
 
 @transaction.atomic
@@ -225,6 +229,8 @@ def decline_hub(hub: Hub, *, reason: str, by: User, at: datetime) -> None:
         reason=reason,
         deliver_to=("provisioning.mail_hub_declined",),
     )
+    for twin in Hub.objects.filter(staging_of=hub, status="requested"):
+        decline_hub(twin, reason=reason, by=by, at=at)
 
 
 @transaction.atomic

@@ -22,7 +22,7 @@ from provisioning.lifecycle import MOVE, work_on
 from provisioning.models import Hub, SpendingApproval
 from provisioning.moving.page import move_view, open_panel
 from provisioning.progress import progress_panel
-from provisioning.queries import hub_of, month_use, months_with_use
+from provisioning.queries import hub_of, month_use, months_with_use, rollout_of
 from provisioning.requests import reconcile_job, retry_hub
 from provisioning.states import HUB
 from provisioning.usage_page import UsageView, usage_view
@@ -49,6 +49,9 @@ def hub(request: MemberRequest, hub_slug: str) -> HttpResponse:
     context = _context(request, row) | {
         "view": view,
         "events": coming_events(row, at=at),
+        "rollout": rollout_of(row),
+        "twin": getattr(row, "staging", None),
+        "may_pair": Permission.REQUEST_HUB in request.permissions and row.status in CHANGEABLE,
         "panel": panel,
         "act": act if act is None or act.kind != MOVE else None,
         "moving": moving,

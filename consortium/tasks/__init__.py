@@ -13,7 +13,7 @@ from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.tasks.collecting import collect
 from consortium.tasks.identity import forget_assertions, recheck_domains
-from consortium.tasks.service import forget_subscriptions, tend_events, watch_support
+from consortium.tasks.service import forget_subscriptions, tend_events, watch_rollouts, watch_support
 from consortium.usecases.adopt_terms import adopt_terms
 from consortium.usecases.watch_budgets import watch_this_month
 from members.agreements import lifecycle
@@ -27,6 +27,7 @@ __all__ = [
     "recheck_domains",
     "run_job",
     "tend_events",
+    "watch_rollouts",
     "watch_support",
 ]
 

@@ -5,6 +5,7 @@ from celery import shared_task
 from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.usecases.charge_events import charge_events
+from provisioning import rollouts
 from provisioning.events import tending
 from provisioning.status_mail import subscribing
 from provisioning.support import watching
@@ -27,3 +28,9 @@ def forget_subscriptions() -> int:
     """Delete addresses whose owners did not follow the link."""
     with consortium_scope(Scope.JOB):
         return subscribing.forget_unconfirmed(at=now())
+
+
+@shared_task(name="consortium.watch_rollouts")
+def watch_rollouts() -> int:
+    """Note which revisions run, and accept those that enough people have worked with."""
+    return rollouts.watch_rollouts(at=now())

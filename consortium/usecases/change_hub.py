@@ -28,7 +28,7 @@ def change_hub(hub: Hub, *, wish: HubWish, by: User, at: datetime) -> Job:
     wanted = wish.spec(slug=hub.slug)
     asked = ("display_name", "environment", "image", "default_url", "size", "max_servers", "expected_users", "sign_on")
     spec = now_spec.model_copy(update={name: getattr(wanted, name) for name in asked})
-    return _revise(hub, spec, note="", by=by, at=at)
+    return revise(hub, spec, note="", by=by, at=at)
 
 
 @transaction.atomic
@@ -40,14 +40,19 @@ def roll_back(hub: Hub, *, generation: int, by: User, at: datetime) -> Job:
     revision = HubRevision.objects.filter(hub=hub, generation=generation).first()
     if revision is None or generation == hub.generation:
         raise Invalid(_("There is no earlier revision %(number)d of this hub.") % {"number": generation})
-    return _revise(hub, spec_of(revision), note=_("Back to revision %d") % generation, by=by, at=at)
+    return revise(hub, spec_of(revision), note=_("Back to revision %d") % generation, by=by, at=at)
 
 
 def _newest(hub: Hub) -> HubSpec:
     return spec_of(HubRevision.objects.get(hub=hub, generation=hub.generation))
 
 
-def _revise(hub: Hub, spec: HubSpec, *, note: str, by: User, at: datetime) -> Job:
+@transaction.atomic
+def revise(hub: Hub, spec: HubSpec, *, note: str, by: User, at: datetime) -> Job:
+    """Will want the hub as the spec says, where the agreement covers it.
+
+    Raises NoAgreement, EntitlementExceeded and what provisioning.requests raises. Needs the institution's scope.
+    """
     refuse_read_only(hub.institution_id)
     Institution.objects.select_for_update(no_key=True).get(pk=hub.institution_id)
     entitlement = entitlements(hub.institution_id, at=at)

@@ -16,6 +16,7 @@ from members.entitlements import Entitlements, check_hub, entitlements, hub_refu
 from members.models import Institution, User
 from provisioning import requests
 from provisioning.models import Cluster, Environment, Hub
+from provisioning.pairs import refuse_twin, request_twin
 from provisioning.spending import approve_spending, ask_spending, question_of
 
 AGREEMENT = System("agreement")
@@ -105,11 +106,56 @@ def request_hub(*, institution: Institution, wish: requests.HubWish, by: User, a
         estimate=price.as_json(),
         tell=(requests.TELL_OPERATORS,) if by_operators and price.spending is None else (),
     )
+    if wish.staging:
+        add_twin(hub, by=by, at=at)
     if price.spending is not None:
         ask_spending(hub, price.spending, by=by, at=at)
     elif not by_operators:
         _approve(hub, at=at)
     return hub
+
+
+@transaction.atomic
+def add_twin(production: Hub, *, by: User, at: datetime) -> Hub:
+    """Request the staging twin of a hub; it counts as one of the agreement's hubs.
+
+    A twin of a hub that waits itself is approved, or declined, with it. Raises NoAgreement, EntitlementExceeded,
+    NoCluster, HasTwin and what provisioning.requests raises. Needs the institution's scope, and its row held.
+    """
+    refuse_twin(production)
+    entitlement = entitlements(production.institution_id, at=at)
+    cluster = production.cluster if production.cluster.retired_at is None else _cluster(entitlement)
+    spec = requests.spec_of(production.revisions.get(generation=production.generation))
+    memory = spec.size.memory_limit_mib * requests.MIB
+    check_hub(
+        entitlement,
+        environment=spec.environment,
+        memory_bytes=memory,
+        max_servers=spec.max_servers,
+        region=cluster.region,
+        existing=_existing(production.institution_id),
+    )
+    is_waiting = production.status == "requested"
+    by_operators = entitlement.schedule.hub_approval != "none"
+    price = hub_price(entitlement, Asked(memory_bytes=memory, max_servers=spec.max_servers, expected_users=1), at=at)
+    twin = request_twin(
+        production,
+        cluster=cluster,
+        by=by,
+        at=at,
+        estimate=price.as_json(),
+        is_told=by_operators and not is_waiting and price.spending is None,
+    )
+    if not is_waiting and price.spending is not None:
+        ask_spending(twin, price.spending, by=by, at=at)
+    elif not is_waiting and not by_operators:
+        _approve(twin, at=at)
+    return twin
+
+
+def may_pair(entitlement: Entitlements) -> bool:
+    """Whether the agreement has room for a hub and its staging twin. Needs the institution's scope."""
+    return _existing(entitlement.institution_id) + 2 <= entitlement.hubs
 
 
 @transaction.atomic

@@ -11,7 +11,14 @@ from django.views.decorators.http import require_POST
 
 from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
-from consortium.usecases.request_hub import allow_spending, asked_by, entitled_environments, preview_hub, request_hub
+from consortium.usecases.request_hub import (
+    allow_spending,
+    asked_by,
+    entitled_environments,
+    may_pair,
+    preview_hub,
+    request_hub,
+)
 from consortium.views.hub_preview import PreviewView, asked_in, preview_view
 from members.entitlements import Entitlements, NoAgreement, entitlements
 from members.forms import show_refusal
@@ -89,6 +96,7 @@ def _form(request: MemberRequest, entitlement: Entitlements, *, bound: bool) -> 
         request.POST if bound else None,
         environments=entitled_environments(entitlement),
         entitlement=entitlement,
+        may_pair=may_pair(entitlement),
         initial=typed,
     )
 

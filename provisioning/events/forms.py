@@ -15,8 +15,8 @@ from provisioning.local_times import LocalTime, instant_in
 class DatesForm(forms.Form):
     """From when to when; `period()` returns it once the form is valid."""
 
-    starts_at = forms.DateTimeField(label=gettext_lazy("Begins"), widget=LocalTime)
-    ends_at = forms.DateTimeField(label=gettext_lazy("Ends"), widget=LocalTime)
+    starts_at = forms.DateTimeField(label=gettext_lazy("It begins at"), widget=LocalTime)
+    ends_at = forms.DateTimeField(label=gettext_lazy("It ends at"), widget=LocalTime)
     accepts_price = forms.BooleanField(
         label=gettext_lazy("I accept the price of an event beyond those included"), required=False
     )

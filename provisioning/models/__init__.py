@@ -15,6 +15,7 @@ from provisioning.models.hubs import (
 )
 from provisioning.models.moves import HubMove
 from provisioning.models.pauses import HubPause
+from provisioning.models.rollouts import Rollout
 from provisioning.models.service import (
     Incident,
     IncidentUpdate,
@@ -45,6 +46,7 @@ __all__ = [
     "Incident",
     "IncidentUpdate",
     "Maintenance",
+    "Rollout",
     "Sample",
     "SamplingRun",
     "ServiceDay",

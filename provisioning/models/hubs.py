@@ -68,6 +68,9 @@ class Hub(Row):
     requested_at = models.DateTimeField()
     declined_reason = models.TextField(blank=True, default="")
     running_at = models.DateTimeField(null=True, blank=True)
+    staging_of = models.OneToOneField(
+        "self", models.PROTECT, null=True, blank=True, related_name="staging", verbose_name="production hub of the twin"
+    )
 
     class Meta:
         ordering = ["slug"]

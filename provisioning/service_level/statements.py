@@ -42,7 +42,9 @@ class MonthRuns(PortalError):
 def make_due_statements(*, at: datetime) -> list[ServiceStatement]:
     """Will make the statement of every hub and month that is over, had a promise, and has none yet."""
     with consortium_scope(Scope.JOB):
-        hubs = list(Hub.objects.filter(running_at__isnull=False).select_related("institution").order_by("pk"))
+        hubs = list(
+            Hub.objects.filter(running_at__isnull=False, staging_of=None).select_related("institution").order_by("pk")
+        )
         made = set(ServiceStatement.objects.values_list("hub_id", "month"))
     done = []
     for hub in hubs:

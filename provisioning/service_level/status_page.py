@@ -82,7 +82,7 @@ class ServiceStatus:
 
 def service_status(*, at: datetime) -> ServiceStatus:
     """Will gather the page in seven queries, however many hubs there are."""
-    hubs = list(Hub.objects.filter(status__in=SHOWN_STATES).select_related("institution", "cluster"))
+    hubs = list(Hub.objects.filter(status__in=SHOWN_STATES, staging_of=None).select_related("institution", "cluster"))
     days = _days(hubs, at)
     visits = _last_visits(hubs, at)
     incidents = list(

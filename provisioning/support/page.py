@@ -17,7 +17,7 @@ from provisioning.support_states import SUPPORT
 
 OPEN = ("open", "answered", "waiting", "resolved")
 WORDS: Mapping[str, tuple[str, Words]] = {
-    "open": ("warning", _("Waits for the consortium")),
+    "open": ("info", _("Waits for the consortium")),
     "answered": ("info", _("Is being worked on")),
     "waiting": ("warning", _("Waits for you")),
     "resolved": ("success", _("Resolved")),

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from consortium.kernel.periods import Month, month_period
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.kernel.uploads import Upload
+from consortium.management.demo.subscribers import tell_subscriber
 from members.models import Seat, User
 from members.roles import Role
 from provisioning.models import Hub, SupportRequest
@@ -14,7 +15,11 @@ LOG = b"[W 2026] Server not ready after 300 s: no node had room (demonstration d
 
 
 def tell_past_support(*, slug: str, staff: User, month: Month) -> None:
-    """Write what a member asked in a month that is over, before its statement is made: the statement counts it."""
+    """Write what a member asked in a month that is over, before its statement is made: the statement counts it.
+
+    Somebody reads the status page by mail from then on.
+    """
+    tell_subscriber(at=month_period(month, "UTC").start)
     with consortium_scope(Scope.COMMAND):
         hub, by = _hub_and_person(slug)
         if SupportRequest.objects.filter(hub=hub).exists():

@@ -21,7 +21,6 @@ from consortium.management.demo.applying import tell_applying
 from consortium.management.demo.books import tell_books
 from consortium.management.demo.costs import tell_costs
 from consortium.management.demo.domains import tell_domains
-from consortium.management.demo.events import tell_events
 from consortium.management.demo.foundation import lay_foundation
 from consortium.management.demo.history import tell_history
 from consortium.management.demo.invoicing import tell_invoicing
@@ -29,8 +28,8 @@ from consortium.management.demo.narrator import Narrator
 from consortium.management.demo.people import DemoPerson, make_people
 from consortium.management.demo.service import BROKEN, tell_service
 from consortium.management.demo.story import NEWCOMER, STUDENT, Story
-from consortium.management.demo.subscribers import tell_subscriber
-from consortium.management.demo.support import tell_past_support, tell_support
+from consortium.management.demo.support import tell_past_support
+from consortium.management.demo.using import tell_use_of
 from consortium.models import Document
 from members.models import User
 from provisioning.drivers import local_driver, target_of
@@ -64,7 +63,6 @@ def tell(
             say=narrator.say,
         )
         tell_past_support(slug=BROKEN, staff=users["staff"], month=months[-1])
-        tell_subscriber(at=now())
         tell_service(staff=users["staff"], months=months, at=now())
         tell_books(issuer=issuer, staff=users["staff"], months=months, at=now())
         tell_invoicing(issuer=issuer, staff=users["staff"], month=month)
@@ -80,8 +78,7 @@ def tell(
         step.link = _url("agreement", NEWCOMER, agreement.pk)
     with narrator.step("hub", "Its JupyterHub is provisioned") as step:
         hub = story.provide_hub()
-        tell_events(hub=hub, by=users["technical"], at=now())
-        tell_support(hub=hub, by=users["technical"], staff=users["staff"], at=now())
+        tell_use_of(hub, by=users["technical"], staff=users["staff"])
         step.link = hub.url
     with narrator.step("student", "A student signs in and works") as step:
         story.work_as_student()
