@@ -1,4 +1,4 @@
-# 0043_pairs
+# 0045_pairs
 
 import django.db.models.deletion
 import django.db.models.functions.uuid
@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('members', '0032_access_decisions'),
-        ("provisioning", "0042_status_mail"),
+        ("provisioning", "0044_status_mail"),
     ]
 
     operations = [
