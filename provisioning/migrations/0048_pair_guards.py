@@ -1,4 +1,4 @@
-"""Tenancy of rollouts, and what a staging twin may be (0046_pair_guards)."""
+"""Tenancy of rollouts, and what a staging twin may be (0048_pair_guards)."""
 
 from django.db import migrations
 
@@ -33,7 +33,7 @@ CREATE TRIGGER provisioning_hub_pair BEFORE INSERT OR UPDATE OF staging_of_id, i
 
 
 class Migration(migrations.Migration):
-    dependencies = [("provisioning", "0045_pairs")]
+    dependencies = [("provisioning", "0047_pairs")]
 
     operations = [
         TenantPolicy("provisioning_rollout"),

@@ -1,4 +1,4 @@
-# 0044_status_mail
+# 0046_status_mail
 
 import django.contrib.postgres.fields
 import django.db.models.functions.text
@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("provisioning", "0043_move_guards"),
+        ("provisioning", "0045_sample_months"),
     ]
 
     operations = [

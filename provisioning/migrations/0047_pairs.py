@@ -1,4 +1,4 @@
-# 0045_pairs
+# 0047_pairs
 
 import django.db.models.deletion
 import django.db.models.functions.uuid
@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('members', '0032_access_decisions'),
-        ("provisioning", "0044_status_mail"),
+        ("provisioning", "0046_status_mail"),
     ]
 
     operations = [
