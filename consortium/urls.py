@@ -10,8 +10,18 @@ from django.views.decorators.http import require_safe
 
 from billing.urls import machine_patterns as billing_machines
 from billing.urls import page_patterns as billing_pages
-from consortium.views import costs, dashboard, hub_change, hub_request, leaving, machines, mailbox, public, status
-from consortium.views import costs, dashboard, hub_change, hub_pair, hub_request, machines, mailbox, public, status
+from consortium.views import (
+    costs,
+    dashboard,
+    hub_change,
+    hub_pair,
+    hub_request,
+    leaving,
+    machines,
+    mailbox,
+    public,
+    status,
+)
 from members.sign_on_urls import machine_patterns as members_machines
 from members.urls import page_patterns as members_pages
 from provisioning.urls import page_patterns as provisioning_pages
