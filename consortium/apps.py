@@ -28,7 +28,7 @@ class ConsortiumConfig(AppConfig):
         """Watch new connections, and let committed jobs reach the workers."""
         from consortium.celery import send_hint  # noqa: PLC0415 - Celery's app reads the settings
         from consortium.kernel.jobs import set_hint  # noqa: PLC0415 - models are ready only now
-        from consortium.usecases import close_period  # noqa: F401, PLC0415 - registers its job
+        from consortium.usecases import close_period, take_away  # noqa: F401, PLC0415 - they register jobs and parts
 
         set_hint(send_hint)
         connection_created.connect(check_version, dispatch_uid="consortium.version")

@@ -88,7 +88,7 @@ def hub_view(hub: Hub, *, with_use: bool, at: datetime) -> HubView:
 
 def taken_away(hub: Hub) -> tuple[Document, ...]:
     """Will return what was exported of the hub when it was retired, and its certificates."""
-    kinds = ("take_away", "homes", "decommission_certificate")
+    kinds = ("take_away", "homes", "decommission_certificate", "deletion_certificate")
     rows = Document.objects.filter(subject_type="provisioning.Hub", subject_id=str(hub.pk), kind__in=kinds)
     return tuple(rows.order_by("kind", "language"))
 

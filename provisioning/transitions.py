@@ -16,6 +16,10 @@ from consortium.models import Document
 from provisioning.certificate import certificate_pdf
 from provisioning.drivers import target_of
 from provisioning.gateways.base import GatewayError, HomeExporter, HubDriver, HubState, Observed
+from provisioning.gateways.carrying import HomeCarrier
+from provisioning.leaving.bundle import take_away
+from provisioning.leaving.homes import pack_carried
+from provisioning.leaving.snapshots import keep_snapshots
 from provisioning.lifecycle import RESUME, RETIRE, STEPS, SUSPEND
 from provisioning.models import Hub
 from provisioning.patience import MAX_ATTEMPTS, OutsideErrors, keep_asking, ready_driver, wait_for_hold
@@ -76,11 +80,12 @@ def retire(run: Run) -> dict[str, Any]:
         _step(run, "export")
         kept = _export(run, hub, driver)
         crash_point("retire.exported")
+        snapshots = keep_snapshots(run, hub, hub.cluster, driver)
         _step(run, "destroy")
         seen = keep_asking(run, hub, lambda: _destroyed(driver, hub))
         crash_point("retire.destroyed")
         _step(run, "certify")
-        certificate = _certify(hub, kept, seen, at=now())
+        certificate = _certify(hub, kept, seen, snapshots, at=now())
         crash_point("retire.certified")
     _settle(hub, "retired", action="provisioning.hub_retired", mail="provisioning.mail_hub_retired", url="")
     return {"certificate": str(certificate.pk), "export": [str(document.pk) for document in kept]}
@@ -136,15 +141,27 @@ def _export(run: Run, hub: Hub, driver: HubDriver) -> list[Document]:
         spec = spec_of(hub.revisions.get(generation=hub.generation))
     kept = list(held.values())
     with tempfile.TemporaryDirectory(prefix="take-away-") as folder:
-        makers: dict[str, Callable[[], Path]] = {
-            "take_away": lambda: driver.take_away(target_of(hub), spec, into=Path(folder))
-        }
+        makers: dict[str, Callable[[], Path]] = {"take_away": lambda: take_away(hub, spec, driver, into=Path(folder))}
         if isinstance(driver, HomeExporter):
             makers["homes"] = lambda: driver.export_homes(target_of(hub), into=Path(folder))
+        elif isinstance(driver, HomeCarrier):
+            makers["homes"] = lambda: _carried_homes(run, hub, driver, into=Path(folder))
         for kind, make in makers.items():
             if kind not in held:
                 kept.append(_keep(hub, kind, keep_asking(run, hub, make), at=now()))
     return kept
+
+
+def _carried_homes(run: Run, hub: Hub, driver: HubDriver, *, into: Path) -> Path:
+    """The homes of a hub on a cluster: it must sleep, since a volume is in one place at a time."""
+    assert isinstance(driver, HomeCarrier)  # noqa: S101 - the caller has looked
+    target = target_of(hub)
+    keep_asking(run, hub, lambda: driver.suspend(target))
+    crash_point("retire.asleep")
+    homes = keep_asking(run, hub, lambda: driver.homes(target))
+    path = pack_carried(driver, target, homes, into=into, ask=lambda read: keep_asking(run, hub, read))
+    keep_asking(run, hub, lambda: driver.end_carrying(target))
+    return path
 
 
 def export_of(hub: Hub) -> list[Document]:
@@ -168,12 +185,14 @@ def _keep(hub: Hub, kind: str, path: Path, *, at: datetime) -> Document:
         )
 
 
-def _certify(hub: Hub, kept: list[Document], seen: Observed, *, at: datetime) -> Document:
+def _certify(
+    hub: Hub, kept: list[Document], seen: Observed, snapshots: tuple[int, datetime | None], *, at: datetime
+) -> Document:
     first: Document | None = None
     for language in ("en", "fr"):
         with consortium_scope(Scope.JOB):
             document = documents.store(
-                certificate_pdf(hub, kept, seen, language=language, at=at),
+                certificate_pdf(hub, kept, seen, language=language, at=at, snapshots=snapshots),
                 kind="decommission_certificate",
                 name=f"{hub.slug}-certificate-{language}.pdf",
                 media_type="application/pdf",

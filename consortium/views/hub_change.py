@@ -27,7 +27,7 @@ from provisioning.models import Hub, HubRevision
 from provisioning.queries import hub_of
 
 MIB = 1024 * 1024
-TAKEN_AWAY = ("take_away", "homes", "decommission_certificate")
+TAKEN_AWAY = ("take_away", "homes", "decommission_certificate", "deletion_certificate")
 
 
 class RetireForm(forms.Form):

@@ -172,6 +172,19 @@ class StorageMeter(Protocol):
 
 
 @runtime_checkable
+class SnapshotKeeper(Protocol):
+    """A driver that can keep snapshots of a hub's volumes beyond the hub's end."""
+
+    def snapshot(self, target: HubTarget) -> int:
+        """Takes one of every volume whose storage can; returns how many are kept. Raises GatewayError."""
+        ...
+
+    def release_snapshots(self, target: HubTarget) -> int:
+        """Deletes what was kept of the hub; returns how many there were. Raises GatewayError."""
+        ...
+
+
+@runtime_checkable
 class WorkProver(Protocol):
     """A driver that can prove that people can work on a hub, not only that the hub answers."""
 

@@ -21,6 +21,7 @@ from consortium.models import Job
 from provisioning.drivers import target_of
 from provisioning.gateways.base import GatewayError, HubDriver, HubState, Observed, ProofImpossibleError, WorkProver
 from provisioning.gateways.carrying import HomeCarrier
+from provisioning.leaving.snapshots import keep_snapshots
 from provisioning.lifecycle import MOVE, STEPS
 from provisioning.models import Hub, HubMove
 from provisioning.moving.carrying import Places, carry_homes
@@ -153,6 +154,7 @@ def _finish(run: Run, move: HubMove) -> None:
     if not seen.healthy:
         text = _("The new hub does not answer, so the old one is kept: %(why)s")
         raise RetryLater(text % {"why": seen.detail or seen.state}, seconds=RETRY_SECONDS)
+    keep_snapshots(run, move.hub, move.from_cluster, places.old)
     keep_asking_at(run, move.from_cluster, lambda: _ended(places.old, move.hub))
     crash_point("move.removed")
     _close(move, "moved", action="provisioning.hub_moved", mail="provisioning.mail_move_done")

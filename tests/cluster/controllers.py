@@ -10,7 +10,7 @@ from tests.cluster.jobs import CarrierPods
 from tests.cluster.resources import ApiError, Json, Key
 from tests.cluster.store import Store, instant
 
-_WATCHED = {"deployments", "pods", "persistentvolumeclaims", "jobs"}
+_WATCHED = {"deployments", "pods", "persistentvolumeclaims", "jobs", "volumesnapshots"}
 
 
 class Controllers:
@@ -44,6 +44,7 @@ class Controllers:
         for claim in self._store.find("persistentvolumeclaims", namespace):
             if claim.get("status", {}).get("phase") != "Bound":
                 self._store.set_status(key_of("v1", "persistentvolumeclaims", claim), {"phase": "Bound"})
+        self._snapshots(namespace)
         owners = self._jobs.tick(namespace)
         for deployment in self._store.find("deployments", namespace):
             owners.add(deployment["metadata"]["uid"])
@@ -51,6 +52,24 @@ class Controllers:
         for pod in self._store.find("pods", namespace):
             if _owner(pod) and _owner(pod) not in owners:
                 self._store.delete(key_of("v1", "pods", pod))
+
+    def _snapshots(self, namespace: str) -> None:
+        """A snapshot holds an object of the cluster's, which goes with it unless it is told to stay."""
+        kinds = "snapshot.storage.k8s.io/v1"
+        for one in self._store.find("volumesnapshots", namespace):
+            name = f"snapcontent-{one['metadata']['uid']}"
+            if not one.get("status", {}).get("readyToUse"):
+                held = {"spec": {"deletionPolicy": "Delete", "volumeSnapshotRef": {"uid": one["metadata"]["uid"]}}}
+                self._store.put(Key(kinds, "volumesnapshotcontents", "", name), held)
+                status = {"readyToUse": True, "boundVolumeSnapshotContentName": name}
+                self._store.set_status(key_of(kinds, "volumesnapshots", one), status)
+        there = {one["metadata"]["uid"] for one in self._store.find("volumesnapshots")}
+        for content in self._store.find("volumesnapshotcontents"):
+            if (
+                content["spec"]["deletionPolicy"] == "Delete"
+                and content["spec"]["volumeSnapshotRef"]["uid"] not in there
+            ):
+                self._store.delete(key_of(kinds, "volumesnapshotcontents", content))
 
     def _deployment(self, deployment: Json) -> None:
         meta = deployment["metadata"]

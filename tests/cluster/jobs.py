@@ -3,6 +3,7 @@
 import base64
 import http.client
 import threading
+from contextlib import suppress
 from http.server import ThreadingHTTPServer
 from types import ModuleType
 from typing import Any
@@ -28,7 +29,8 @@ class CarrierPods:
             self._stop(place)
         for job in jobs:
             if f"{job['metadata']['name']}-0" not in pods:
-                self._start(namespace, job)
+                with suppress(ApiError):  # what it mounts is not there: it waits
+                    self._start(namespace, job)
         return {str(job["metadata"]["uid"]) for job in jobs}
 
     def stop_all(self) -> None:

@@ -40,6 +40,11 @@ RESOURCES: dict[str, dict[str, tuple[str, bool]]] = {
         "rolebindings": ("RoleBinding", True),
         "roles": ("Role", True),
     },
+    "snapshot.storage.k8s.io/v1": {
+        "volumesnapshotclasses": ("VolumeSnapshotClass", False),
+        "volumesnapshotcontents": ("VolumeSnapshotContent", False),
+        "volumesnapshots": ("VolumeSnapshot", True),
+    },
     "storage.k8s.io/v1": {"storageclasses": ("StorageClass", False)},
 }
 

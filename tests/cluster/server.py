@@ -3,6 +3,8 @@
 import base64
 import json
 import re
+import socket
+import struct
 import sys
 import threading
 import time
@@ -53,11 +55,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a fault does: answer with a status, after a delay, or lose the answer once the work is done."""
+    """What a fault does: answer with a status, or late, or drop the line, or lose the answer of work that is done."""
 
     status: int = 0
     delay: float = 0.0
     lose_answer: bool = False
+    reset: bool = False
 
 
 type Fault = Callable[[Call], Outcome | None]
@@ -178,6 +181,10 @@ class _Handler(BaseHTTPRequestHandler):
             if outcome is None:
                 continue
             time.sleep(outcome.delay)
+            if outcome.reset:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+                raise ConnectionResetError
             if outcome.status:
                 raise ApiError(outcome.status, "Injected", f"injected fault {outcome.status}")
             return outcome

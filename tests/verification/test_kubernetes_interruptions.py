@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,12 +14,14 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from pydantic import SecretStr
 
 from consortium.kernel import crash
 from provisioning.gateways.base import GatewayError, HubState, HubTarget, Observed
+from provisioning.gateways.carrying import Home
 from provisioning.gateways.kubernetes.api import ClusterApi
 from provisioning.gateways.kubernetes.driver import KubernetesDriver, Limits
 from provisioning.gateways.kubernetes.errors import BusyError
@@ -39,12 +42,15 @@ SLEEPING = ("held", "scaled")
 MENDING = ("helm.rollback", "helm.rollback.done")
 # Those of homes on their way are tried in tests/integration/provisioning/test_moving.py.
 CARRYING = ("carrier_prepared", "carrier_made", "carrier_ended", "claim_made")
+# Those of snapshots are tried in test_kubernetes_snapshots.py.
+SNAPPING = ("snapshot_made", "snapshot_kept")
 
 FAULTS = {
     "timeout": Outcome(delay=0.15),
     "conflict": Outcome(status=409),
     "too_many": Outcome(status=429),
     "error": Outcome(status=500),
+    "reset": Outcome(reset=True),
     "answer_lost": Outcome(lose_answer=True),
 }
 # One call of each step of a Helm run: who is there, lock the release, write the objects, say that it is done.
@@ -112,7 +118,7 @@ def crashed(act: Callable[[], object], point: str) -> None:
     crash.disarm()
 
 
-def again_and_again(act: Callable[[], Observed], *, seconds: float = 20) -> Observed:
+def again_and_again(act: Callable[[], Observed], *, seconds: float = 40) -> Observed:
     """As the reconcile job does: what passes is tried again."""
     deadline = time.monotonic() + seconds
     while True:
@@ -167,7 +173,7 @@ def test_the_crash_points_of_the_code_are_those_that_are_tried_here() -> None:
     named = set(re.findall(r'crash_point\(f?"kubernetes\.([a-z_.{}]+)"\)', text))
     acts = {f"helm.{act}{end}" for act in ("upgrade", "rollback", "uninstall") for end in ("", ".done")}
     assert {name for name in named if "{" not in name} | acts == {
-        *MAKING, *ENDING, *KEEPING, *SLEEPING, *MENDING, *CARRYING
+        *MAKING, *ENDING, *KEEPING, *SLEEPING, *MENDING, *CARRYING, *SNAPPING
     }  # fmt: skip
 
 
@@ -290,10 +296,25 @@ type Act = Callable[[KubernetesDriver, HubSpec], Observed]
 # A hub's life. Each act may follow itself.
 LIFE: dict[str, Act] = {
     "ensure": lambda by, spec: by.ensure(first(spec), spec),
-    "suspend": lambda by, spec: by.suspend(first(spec)),
-    "resume": lambda by, spec: by.resume(first(spec)),
-    "destroy": lambda by, spec: by.destroy(second(spec), keep_data=False),
+    "update": lambda by, spec: by.ensure(second(spec), smaller(spec)),
+    "suspend": lambda by, spec: by.suspend(second(spec)),
+    "carry": lambda by, spec: carried(by, second(spec)),
+    "resume": lambda by, spec: by.resume(second(spec)),
+    "destroy": lambda by, spec: by.destroy(HubTarget(slug=spec.slug, generation=3), keep_data=False),
 }
+
+
+def carried(by: KubernetesDriver, target: HubTarget) -> Observed:
+    """A home is written, read back, and nothing that carried it stays."""
+    home = Home(user="ada")
+    with TemporaryDirectory() as folder:
+        archive = Path(folder, "home.tar.gz")
+        with tarfile.open(archive, "w:gz") as packed:
+            packed.addfile(tarfile.TarInfo("empty"))
+        written = by.write_home(target, home, archive)
+        assert by.read_home(target, home, into=Path(folder))[1] == written
+    by.end_carrying(target)
+    return by.observe(target)
 
 
 def calls_of_ours(site: KubernetesSite) -> dict[str, str]:
@@ -322,12 +343,10 @@ def test_when_each_call_of_ours_fails_once_the_hub_still_lives_and_dies(
 
     driver = site.make_driver(call=0.08)
     with site.server.failing(once_each):
-        assert again_and_again(lambda: driver.ensure(first(spec), spec)).healthy
-        assert_whole(site, first(spec), spec)
-        assert again_and_again(lambda: driver.suspend(first(spec))).state is HubState.SUSPENDED
-        assert again_and_again(lambda: driver.resume(first(spec))).healthy
-        again_and_again(lambda: driver.destroy(second(spec), keep_data=False))
-    assert len(failed) > 30, "the faults did strike"
+        seen = {name: again_and_again(partial(act, driver, spec)) for name, act in LIFE.items()}
+    wanted = ("running", "running", "suspended", "suspended", "running", "absent")
+    assert tuple(one.state for one in seen.values()) == wanted
+    assert len(failed) > 40, "the faults did strike"
     assert site.everything(first(spec)) == set()
 
 
@@ -352,7 +371,7 @@ def always_failing(site: KubernetesSite, name: str, act: str) -> tuple[str, str]
     def mine(call: Call) -> Outcome | None:
         return FAULTS["error"] if call.name == name and re.search(rf"-{spec.slug}(/|$)", call.path) else None
 
-    hasty, begun, said = site.make_driver(act=0.8, call=0.2, hold=0.2), time.monotonic(), ""
+    hasty, begun, said = site.make_driver(act=0.6, call=0.2, hold=0.2), time.monotonic(), ""
     with site.server.failing(mine):
         try:
             LIFE[act](hasty, spec)

@@ -23,7 +23,8 @@ RIGHTS = (
     ("list", "", "persistentvolumeclaims"), ("patch", "apps", "deployments"), ("list", "apps", "deployments"),
     ("list", "apps", "statefulsets"), ("patch", "networking.k8s.io", "networkpolicies"),
     ("create", "batch", "jobs"), ("delete", "batch", "jobs"), ("get", "", "pods/proxy"), ("update", "", "pods/proxy"),
-    ("create", "", "persistentvolumeclaims"),
+    ("create", "", "persistentvolumeclaims"), ("create", "snapshot.storage.k8s.io", "volumesnapshots"),
+    ("patch", "snapshot.storage.k8s.io", "volumesnapshotcontents"),
     ("patch", "rbac.authorization.k8s.io", "roles"), ("patch", "rbac.authorization.k8s.io", "rolebindings"),
 )  # fmt: skip
 

@@ -43,6 +43,7 @@ from provisioning.gateways.kubernetes.secret_store import (
     sign_on_secrets,
     store_client_secret,
 )
+from provisioning.gateways.kubernetes.snapshots import release_snapshots, snapshot_volumes
 from provisioning.gateways.kubernetes.work import Work
 from provisioning.places import Place, url_of, values_on
 from provisioning.specs import CHECK_SERVICE, HubSpec, LocalSignOn, spec_hash
@@ -234,6 +235,23 @@ class KubernetesDriver:
         """See HomeCarrier.end_carrying."""
         with self._work(target, no_progress) as (work, _):
             sweep_carriers(work.api, target.slug)
+
+    def snapshot(self, target: HubTarget) -> int:
+        """See SnapshotKeeper.snapshot: none where the cluster has no class of snapshots for the hub's storage."""
+        with self._work(target, no_progress) as (work, _):
+            return snapshot_volumes(work.api, target.slug) if work.own_namespace() else 0
+
+    def release_snapshots(self, target: HubTarget) -> int:
+        """See SnapshotKeeper.release_snapshots."""
+        with self._work(target, no_progress) as (work, _):
+            return release_snapshots(work.api, target.slug)
+
+    def forget(self, target: HubTarget) -> None:
+        """Takes the record of an absent hub away, with the memory that it was ever wanted."""
+        with self._work(target, no_progress) as (_, records):
+            record = records.read(target.slug)
+            if record is not None and record.wish == "absent":
+                records.forget(target.slug)
 
     def sign_on_secrets(self, target: HubTarget) -> SignOnSecrets:
         """See HomeCarrier.sign_on_secrets: the client secret, or the password that its people share."""

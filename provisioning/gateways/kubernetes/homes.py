@@ -16,7 +16,7 @@ from provisioning.gateways import carrier
 from provisioning.gateways.base import GatewayError
 from provisioning.gateways.carrier import PORT, TOKEN_HEADER, Sums
 from provisioning.gateways.carrying import Home
-from provisioning.gateways.kubernetes.api import ClusterApi, Json
+from provisioning.gateways.kubernetes.api import ClusterApi, ClusterUnavailableError, Json
 from provisioning.gateways.kubernetes.paths import HUB_LABEL, core, job, namespace_of, network_policy
 from provisioning.gateways.kubernetes.quantities import quantity
 from provisioning.places import SERVER_ACCOUNT, Place
@@ -72,8 +72,10 @@ def make_claim(api: ClusterApi, spec: HubSpec, place: Place, home: Home) -> None
             **({"storageClassName": place.storage_class} if place.storage_class else {}),
         },
     }  # fmt: skip
-    if api.get(core(namespace_of(spec.slug), "persistentvolumeclaims", claim_of(home))) is None:
-        api.create(core(namespace_of(spec.slug), "persistentvolumeclaims"), body)
+    all_claims = core(namespace_of(spec.slug), "persistentvolumeclaims")
+    path = f"{all_claims}/{claim_of(home)}"
+    if api.get(path) is None and not api.create(all_claims, body) and api.get(path) is None:
+        raise ClusterUnavailableError(f"POST {all_claims}", "it says that the claim is there, and it is not")
     crash_point("kubernetes.claim_made")
 
 
@@ -110,13 +112,10 @@ class CarrierPod:
     def _serving(self) -> str:
         """The path that leads to the pod. Raises CarrierNotReadyError when it is not there in time."""
         token = _prepare(self._api, self._spec.slug)
-        if self._api.get(job(self._namespace, self._job)) is None:
-            body = _job(self._spec, self._job, self._claim)
-            self._api.create(job(self._namespace), body)
-        crash_point("kubernetes.carrier_made")
         self._headers = {TOKEN_HEADER: token}
         attempt, reason = 0, ""
         while True:
+            self._make_job()
             for pod in self._pods():
                 status = pod.get("status", {})
                 reason = f"{status.get('phase', '')} {_waits_for(status)}".strip()
@@ -127,6 +126,12 @@ class CarrierPod:
             if not self._api.patience.pause(min(attempt, 3)):
                 raise CarrierNotReadyError(self._job, reason)
             attempt += 1
+
+    def _make_job(self) -> None:
+        """Makes the Job unless it is there; it may also have run out of time meanwhile."""
+        if self._api.get(job(self._namespace, self._job)) is None:
+            self._api.create(job(self._namespace), _job(self._spec, self._job, self._claim))
+            crash_point("kubernetes.carrier_made")
 
     def _sums(self, base: str) -> Sums:
         answer = self._streams.ask_pod(f"{base}/sums", headers=self._headers)
@@ -143,7 +148,8 @@ def sweep_carriers(api: ClusterApi, slug: str) -> None:
         api.delete(job(name, one["metadata"]["name"]))
     for one in api.find(core(name, "pods"), labels=CARRIERS):
         api.delete(core(name, "pods", one["metadata"]["name"]))
-    for path in (core(name, "configmaps", NAME), core(name, "secrets", NAME), network_policy(name, NAME)):
+    # The secret first: whoever finds it takes the rest for made.
+    for path in (core(name, "secrets", NAME), core(name, "configmaps", NAME), network_policy(name, NAME)):
         api.delete(path)
 
 

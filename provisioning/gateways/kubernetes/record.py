@@ -128,6 +128,10 @@ class Records:
                 break
         raise ClusterUnavailableError(f"the record of hub {slug}", "others change it all the time")
 
+    def forget(self, slug: str) -> None:
+        """Takes the record away: whoever wants the hub next begins anew."""
+        self._api.delete(core(PORTAL_NAMESPACE, "configmaps", f"hub-{slug}"))
+
     @property
     def hold_seconds(self) -> float:
         """How long a hold lasts after its last renewal."""

@@ -217,6 +217,13 @@ class LocalDriver:
             raise UnknownHubError(target.slug)
         return homes_bytes(folder.homes)
 
+    def forget(self, target: HubTarget) -> None:
+        """Takes the folder of an absent hub away, with the memory that it was ever wanted."""
+        folder = self._folder(target)
+        desired = folder.desired()
+        if desired is not None and desired.state == "absent" and folder.path.is_dir():
+            shutil.rmtree(folder.path)
+
     def passwords(self, target: HubTarget) -> dict[str, str]:
         """Names and passwords of a hub that keeps its own accounts: for the demo's closing table."""
         secrets = self._folder(target).secrets()
