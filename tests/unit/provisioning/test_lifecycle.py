@@ -1,5 +1,6 @@
 """Suspending, waking, retiring, holding and repairing a hub: who may, when, and what is refused."""
 
+import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -50,7 +51,8 @@ class Place:
     def take_away(self, target: HubTarget, _spec: object, *, into: Path) -> Path:
         self._do("take_away")
         path = into / f"{target.slug}-take-away.zip"
-        path.write_bytes(b"PK")
+        with zipfile.ZipFile(path, "w") as bundle:
+            bundle.writestr(f"{target.slug}/values.yaml", "{}")
         return path
 
     def destroy(self, _target: HubTarget, *, keep_data: bool) -> None:
