@@ -30,6 +30,10 @@ def keep_snapshots(run: Run, hub: Hub, cluster: Cluster, driver: HubDriver) -> t
     """
     if not isinstance(driver, SnapshotKeeper):
         return 0, None
+    with consortium_scope(Scope.JOB):
+        known = Job.objects.filter(kind=RELEASE, unique_key=_key(hub, cluster)).first()
+    if known is not None:  # a worker before this one took them; the volumes themselves may be gone
+        return int(known.arguments["count"]), known.run_after
     count = keep_asking_at(run, cluster, lambda: driver.snapshot(target_of(hub)))
     crash_point("snapshots.taken")
     if not count:
@@ -42,7 +46,7 @@ def _want_release(hub: Hub, cluster: Cluster, *, count: int, at: datetime) -> da
     """Want their deletion once for each end of a hub on a cluster; a second call returns the first date."""
     job = jobs.enqueue(
         RELEASE,
-        key=f"{hub.pk}:{cluster.pk}:{hub.generation}",
+        key=_key(hub, cluster),
         at=at,
         institution_id=hub.institution_id,
         arguments={"hub": str(hub.pk), "cluster": str(cluster.pk), "count": count},
@@ -59,6 +63,10 @@ def _want_release(hub: Hub, cluster: Cluster, *, count: int, at: datetime) -> da
             after={"cluster": cluster.slug, "volumes": count, "until": job.run_after},
         )
     return job.run_after
+
+
+def _key(hub: Hub, cluster: Cluster) -> str:
+    return f"{hub.pk}:{cluster.pk}:{hub.generation}"
 
 
 @job_kind(RELEASE, max_attempts=MAX_ATTEMPTS)

@@ -29,12 +29,28 @@ from tests.cast import Cast
 from tests.cluster.site import KubernetesSite
 from tests.cluster.store import wait_until
 from tests.integration.provisioning.test_clusters_of_two_kinds import fresh, worked
-from tests.integration.provisioning.test_moving import SLUG, cast, cluster_of, new, old, running, work_of
+from tests.integration.provisioning.test_moving import (
+    SLUG,
+    cast,
+    cluster_of,
+    crashed_at,
+    new,
+    old,
+    running,
+    work_of,
+)
 from tests.verification.local_hubs import SPEC, local_site
 from tests.verification.test_kubernetes_snapshots import can_snapshot
 
 pytestmark = pytest.mark.slow
 __all__ = ["cast", "new", "old"]
+
+
+RETIRING = (
+    "retire.asleep", "document.stored", "retire.exported", "kubernetes.snapshot_kept", "snapshots.taken",
+    "kubernetes.uninstalled", "retire.destroyed", "retire.certified", "lifecycle.before_commit",
+    "job.retire_hub.worked",
+)  # fmt: skip
 
 
 def checks(report: Report) -> dict[str, int]:
@@ -117,6 +133,7 @@ def test_a_retired_hub_of_a_cluster_leaves_its_homes_and_everything_to_run_it_el
     can_snapshot(old)
     with consortium_scope(Scope.STAFF):
         job = retire_hub(hub, reason="We run it ourselves.", by=cast.owner, at=now())
+    assert [point for point in RETIRING if crashed_at(point, job)] == list(RETIRING)
     assert worked(job).state == "succeeded"
     assert fresh(hub).status == "retired"
     with consortium_scope(Scope.STAFF):
