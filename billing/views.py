@@ -139,10 +139,10 @@ def receipt_pdf(request: MemberRequest, pk: UUID, payment: UUID) -> HttpResponse
 @require_POST
 @institution_page(Permission.PAY_INVOICE)
 def invoice_pay(request: MemberRequest, pk: UUID) -> HttpResponse:
-    """Lead to the pay page, where the way of paying is chosen, through a link of this person's own."""
+    """Lead to the pay page, or (`to=dispute`) to its lines to dispute, through a link of this person's own."""
     found = _invoice(request, pk)
-    token = issue_pay_link(found, at=now())
-    return redirect(pay_url(token, translation.get_language() or "en"))
+    url = pay_url(issue_pay_link(found, at=now()), translation.get_language() or "en")
+    return redirect(f"{url}dispute/" if request.POST.get("to") == "dispute" else url)
 
 
 def pdf(document: Document | None) -> HttpResponse:

@@ -205,6 +205,9 @@ def test_a_payer_disputes_a_line_with_its_evidence_and_the_page_says_how_it_stan
     assert client.post(f"{at}disputes/{dispute.pk}/", {"text": "And one thing more."}).status_code == 302
     assert "And one thing more." in text_of(client.get(f"{at}disputes/{dispute.pk}/"))
     people = signed_in(cast.finance)
+    assert "Dispute a line" in text_of(people.get(f"/en/i/cedar/invoices/{invoice.pk}/"))
+    lead = people.post(f"/en/i/cedar/invoices/{invoice.pk}/pay/", {"to": "dispute"})["Location"]
+    assert client.get(f"/en/{lead.partition('/en/')[2]}").status_code == 200
     assert line.description_en in text_of(people.get(f"/en/i/cedar/invoices/{invoice.pk}/"))
     client.post(f"{at}disputes/{dispute.pk}/withdraw/")
     client.post(f"{at}disputes/{dispute.pk}/withdraw/")
