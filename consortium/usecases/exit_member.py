@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import gettext as _
@@ -113,23 +114,28 @@ def checklist(leaving: MemberExit) -> list[Item]:
 
 
 def _open_new(at: datetime) -> list[UUID]:
-    """Open an exit for each agreement that ends by notice and has none."""
+    """Open an exit for each agreement that ends by notice, or has ended with nothing after it, and has none."""
     opened = []
-    wanted = Agreement.objects.filter(status__in=["terminating", "ended"], covered_until__isnull=False)
-    for agreement in wanted.exclude(exits__isnull=False).select_related("institution"):
+    for agreement in _leaving().select_related("institution"):
         last_day = agreement.last_day
-        if standing_notice(agreement) is None or last_day is None:
+        if last_day is None or (agreement.status == "terminating" and standing_notice(agreement) is None):
             continue
         leaving = MemberExit.objects.create(
             institution_id=agreement.institution_id,
             agreement=agreement,
             last_day=last_day,
-            delete_on=last_day + timedelta(days=_terms(agreement).deletion_days),
+            delete_on=_delete_on(agreement, last_day),
             opened_at=at,
         )
         _record(leaving, "opened", at=at)
         opened.append(leaving.pk)
     return opened
+
+
+def _leaving() -> QuerySet[Agreement]:
+    known = MemberExit.objects.exclude(status="withdrawn").values("agreement")
+    ending = Q(status="terminating") | Q(status="ended", institution__membership__status="leaving")
+    return Agreement.objects.filter(ending).exclude(pk__in=known).order_by("pk")
 
 
 def _advance(key: UUID, at: datetime) -> bool:
@@ -148,11 +154,16 @@ def _advance(key: UUID, at: datetime) -> bool:
 
 
 def _close(leaving: MemberExit, today: date, at: datetime) -> bool:
-    if standing_notice(leaving.agreement) is None:
+    agreement = leaving.agreement
+    if agreement.status != "ended" and standing_notice(agreement) is None:
         EXIT.move(leaving, "withdrawn", ended_at=at)
         _record(leaving, "withdrawn", at=at)
         return True
-    if today <= leaving.last_day or leaving.agreement.status != "ended":
+    last_day = agreement.last_day
+    if last_day is not None and last_day != leaving.last_day:  # taken back and given again for another day
+        leaving.last_day, leaving.delete_on = last_day, _delete_on(agreement, last_day)
+        leaving.save(update_fields=["last_day", "delete_on"])
+    if today <= leaving.last_day or agreement.status != "ended":
         return False
     EXIT.move(leaving, "closing", closed_at=at)
     _record(leaving, "closing", at=at)
@@ -235,8 +246,9 @@ def _money(amount: Decimal, currency: str) -> str:
     return money_text(amount, currency, language=translation.get_language() or "en", code=True)
 
 
-def _terms(agreement: Agreement) -> Exit:
-    return Schedule.parse(agreement.schedule).exit or Exit()
+def _delete_on(agreement: Agreement, last_day: date) -> date:
+    terms = Schedule.parse(agreement.schedule).exit or Exit()
+    return last_day + timedelta(days=terms.deletion_days)
 
 
 def _record(leaving: MemberExit, what: str, *, at: datetime) -> None:

@@ -195,6 +195,26 @@ def test_notice_that_is_taken_back_ends_the_exit(cast: Cast, agreement: Agreemen
         agreements.withdraw_notice(agreement, side="member", reason="We stay.", by=cast.owner, at=START)
     run(START + timedelta(days=1))
     assert status() == "withdrawn"
+    other_day = LAST_DAY + timedelta(days=30)
+    with institution_scope(cast.university.pk):
+        agreements.give_notice(
+            agreement, side="member", last_day=other_day, reason="After all.", by=cast.owner, at=START
+        )
+    run(START + timedelta(days=2))
+    with consortium_scope(Scope.COMMAND):
+        rows = MemberExit.objects.order_by("opened_at").values_list("status", "last_day")
+        assert list(rows) == [("withdrawn", LAST_DAY), ("open", other_day)]
+
+
+def test_an_agreement_that_nobody_renews_is_left_in_the_same_way(cast: Cast) -> None:
+    agreed(cast, at=START, term_months=3)
+    run(START)
+    with consortium_scope(Scope.COMMAND):
+        assert MemberExit.objects.count() == 0
+    run(on(date(2027, 1, 15)))
+    with consortium_scope(Scope.COMMAND):
+        leaving = MemberExit.objects.get()
+    assert (leaving.status, leaving.last_day) == ("closing", date(2027, 1, 14))
 
 
 @pytest.mark.parametrize("point", ["exit.bundled", "exit.deleted", "exit.before_commit"])
