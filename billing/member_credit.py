@@ -211,6 +211,23 @@ def refund_credit(
     ]
 
 
+@transaction.atomic
+def take_back_credit(credit: MemberCredit, *, reason: str, by: User | System, at: datetime) -> MemberCreditUse:
+    """Take back a credit that came with money for no invoice, whole, from credit and from the bank's account.
+
+    Raises Forbidden, CreditTooLittle when some of it was used.
+    """
+    check_staff(by, Permission.RECONCILE_PAYMENTS)
+    list(MemberCredit.objects.select_for_update().filter(pk=credit.pk))
+    held = credits_with_rest(MemberCredit.objects.filter(pk=credit.pk)).get()
+    if held.rest != held.amount:  # type: ignore[attr-defined]
+        raise CreditTooLittle(_("Some of this credit was used since. Undo that first."))
+    part = Taken(held, held.amount)
+    use = use_credit(part, kind="taken_back", invoice=None, reference=reason, by=by, at=at, on=None)
+    _post(use, against=Account.BANK, narration=f"Credit taken back: {held.about}", at=at)
+    return use
+
+
 # --- Parts, for this module and billing.taking_back -------------------------------------------------------------------
 
 

@@ -9,10 +9,11 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from billing import money_back_story
-from billing.models import CreditNote, Invoice, Payment
+from billing.models import CreditNote, Invoice, MemberCredit, MemberCreditUse, Payment
 from billing.queries import NOT_MEMBERS_BUSINESS
 from billing.snapshot import InvoiceSnapshot
 from consortium.kernel.exports import safe_cell
@@ -33,7 +34,7 @@ class Movement:
     charged: Decimal
     credited: Decimal
     balance: Decimal
-    invoice_id: UUID
+    invoice_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class _Event:
     about: str
     amount: Decimal
     currency: str
-    invoice_id: UUID
+    invoice_id: UUID | None
 
 
 def statements(institution_id: UUID, *, first_day: date, last_day: date, zone: str) -> list[Statement]:
@@ -123,6 +124,20 @@ def _events(institution_id: UUID, zone: str) -> Iterator[_Event]:
         about = _("%(what)s, invoice %(number)s") % {"what": back.title, "number": back.invoice_number}
         on = local_date(back.at, zone)
         yield _Event(on, 3, back.reference, "money_back", about, back.amount, back.currency, back.invoice_id)
+    yield from _of_credit(institution_id)
+
+
+def _of_credit(institution_id: UUID) -> Iterator[_Event]:
+    """Money that is on no invoice: received as credit, paid out again, or taken back with its match."""
+    for_no_invoice = {"source_type__in": ["billing.BankLine", "billing.BankMatch"]}
+    for credit in MemberCredit.objects.filter(institution_id=institution_id, **for_no_invoice):
+        amount, about = EXACT.minus(credit.amount), _("Received for no invoice")
+        yield _Event(credit.received_on, 2, str(credit.pk)[-12:], "credit", about, amount, credit.currency, None)
+    left = Q(kind="refunded") | Q(kind="taken_back", credit__source_type__in=for_no_invoice["source_type__in"])
+    for use in MemberCreditUse.objects.filter(left, institution_id=institution_id):
+        about = _("Credit paid out") if use.kind == "refunded" else _("Received for no invoice, taken back")
+        document = use.reference if use.kind == "refunded" else str(use.credit_id)[-12:]
+        yield _Event(use.used_on, 3, document, "credit", about, use.amount, use.currency, None)
 
 
 def _with_balances(events: Iterable[_Event], opening: Decimal) -> Iterator[Movement]:

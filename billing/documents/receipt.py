@@ -17,6 +17,9 @@ METHOD_NAMES: Final[dict[str, Promise]] = {
     "card": gettext_lazy("Card"),
     "acss_debit": gettext_lazy("Canadian bank debit"),
     "us_bank_account": gettext_lazy("US bank debit"),
+    "bank_transfer": gettext_lazy("Bank transfer"),
+    "cheque": gettext_lazy("Cheque"),
+    "wire": gettext_lazy("Wire"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from billing.models.accounts import BillingAccount, FxRate, NumberSeries
 from billing.models.arrangements import ArrangementInvoice, ArrangementPart, PaymentArrangement
+from billing.models.bank import BankAccount, BankLine, BankMatch, BankStatement
 from billing.models.books import (
     Accrual,
     BooksCheck,
@@ -56,6 +57,10 @@ __all__ = [
     "Application",
     "ArrangementInvoice",
     "ArrangementPart",
+    "BankAccount",
+    "BankLine",
+    "BankMatch",
+    "BankStatement",
     "BillImport",
     "BillingAccount",
     "BillingPeriod",

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.admin_deliveries import open_bounces
 from billing.admin_disputes import open_disputes, open_questions
+from billing.bank_queue import waiting_lines
 from billing.books_check import open_faults
 from billing.card_disputes import unanswered_disputes
 from billing.delivering import waiting_deliveries
@@ -116,6 +117,11 @@ site.waiting = (
         _("Questions about invoices"),
         open_questions,
         lambda: reverse("admin:billing_invoicequestion_changelist") + "?status__exact=open",
+    ),
+    Waiting(
+        _("Bank lines to explain"),
+        lambda: waiting_lines().count(),
+        lambda: reverse("admin:billing_bankline_changelist") + "?status__exact=open",
     ),
     Waiting(
         _("Large credits to approve"),
@@ -267,4 +273,10 @@ class DocumentAdmin(ReadOnlyAdmin):
     list_filter = ["kind", "language"]
 
 
-from consortium.admin import arrangements, bills, rules, standing  # noqa: E402, F401 - registers their pages
+from consortium.admin import (  # noqa: E402, F401 - registers their pages
+    arrangements,
+    bank,
+    bills,
+    rules,
+    standing,
+)

@@ -14,6 +14,7 @@ from billing.purchase_orders import OrderLine, record_order
 from consortium.kernel.clock import now
 from consortium.kernel.periods import Month, local_date
 from consortium.kernel.tenancy import Scope, consortium_scope
+from consortium.management.demo.bank import tell_bank
 from consortium.management.demo.collecting import tell_collecting
 from members.models import Institution, Issuer, StaffSeat, User
 from members.roles import StaffRole
@@ -38,6 +39,7 @@ def tell_invoicing(*, issuer: Issuer, staff: User, month: Month) -> None:
         _credit(staff)
         _event(issuer, staff, month)
     tell_collecting(staff=staff, at=now())
+    tell_bank(issuer=issuer, staff=staff)
 
 
 def _order(issuer: Issuer, staff: User) -> None:
