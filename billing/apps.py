@@ -25,5 +25,6 @@ class BillingConfig(AppConfig):
             refreshing,
             reminder_emails,
             settlement,
+            stale_pages,
         )
         from billing.documents import credit_notes  # noqa: F401, PLC0415 - likewise

@@ -175,6 +175,7 @@ RETRY = {
     "close_period": Permission.CLOSE_MONTH,
     "process_event": Permission.ISSUE_INVOICES,
     "catch_up_events": Permission.ISSUE_INVOICES,
+    "close_stale_page": Permission.ISSUE_INVOICES,
     "refresh_payment": Permission.ISSUE_INVOICES,
     "refresh_payout": Permission.CLOSE_MONTH,
     "send_refund": Permission.REFUND_PAYMENTS,

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
 from billing.payments import process_pending
+from billing.stale_pages import want_closed
 from consortium.kernel import jobs, mail, outbox
 from consortium.kernel.clock import now
 from members.upkeep import want_upkeep
@@ -32,6 +33,7 @@ class Command(BaseCommand):
         duties: list[Callable[[datetime], int]] = [
             lambda at: jobs.sweep(at=at),
             lambda at: process_pending(at=at),
+            lambda at: want_closed(at=at),
             lambda at: outbox.deliver_due(at=at),
             lambda at: mail.send_due(at=at),
             lambda at: want_upkeep(at=at),
