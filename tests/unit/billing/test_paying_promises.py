@@ -37,7 +37,7 @@ from consortium.kernel.crash import SimulatedCrash, arm, disarm
 from consortium.kernel.tenancy import Scope, consortium_scope
 from tests.cast import Cast, make_cast
 from tests.unit.billing.checkout import KEY, SECRET, Till, open_till, signed
-from tests.unit.billing.issued import make_invoice
+from tests.unit.billing.issued import make_invoice, pay
 from tests.unit.billing.paid import RETURN, TOTAL, paid_by_card, payment_of, stand
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -223,6 +223,32 @@ def test_tabs_cards_and_refunds_at_once_never_count_more_than_is_due(
         assert (balance.paid, Refund.objects.filter(status="succeeded").count()) == (TOTAL, 2)
         kept = sum(ClearingMovement.objects.exclude(payment=None).values_list("amount", flat=True))
         assert kept == TOTAL
+
+
+def test_two_tabs_a_card_and_a_transfer_at_once_never_count_more_than_is_due(
+    committed_db: str, till: Till, at: datetime
+) -> None:
+    invoice = make_invoice(make_cast(at))
+
+    def tab() -> object:
+        payment = start_payment(invoice, return_url=RETURN, at=at, gateway=till.gateway)
+        return till.card(payment), till.hear_all(till.news())
+
+    def transfer() -> object:
+        with consortium_scope(Scope.COMMAND):
+            return pay(invoice, str(TOTAL), at=at)
+
+    at_once(tab, transfer, tab)
+    till.hear_all(till.news())
+    assert stand(invoice) == ("paid", TOTAL)
+    with consortium_scope(Scope.COMMAND):
+        came = sum(Payment.objects.filter(status="succeeded").values_list("amount", flat=True))
+        held = -sum(LedgerLeg.objects.filter(account__code="2200").values_list("amount", flat=True))
+        assert came in {TOTAL, 2 * TOTAL}
+        assert held == came - TOTAL
+        assert ledger.is_balanced()
+    with pytest.raises(NothingDueError):
+        start_payment(invoice, return_url=RETURN, at=at, gateway=till.gateway)
 
 
 # --- 15: no cent lost, whatever dies ----------------------------------------------------------------------------------
