@@ -6,8 +6,9 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from members import admin_applications, admin_diligence, admin_people, admin_sign_on
+from members import admin_applications, admin_bank_details, admin_diligence, admin_people, admin_sign_on
 from members.admin_agreements import AgreementAdmin, AgreementTemplateAdmin
+from members.admin_inlines import ReadOnlyInline
 from members.models import (
     BankDetails,
     Institution,
@@ -94,10 +95,11 @@ class RegistrationInline(DatedInline):
     model = TaxRegistration
 
 
-class BankInline(DatedInline):
-    """Bank details by currency, each with the days on which they hold."""
+class BankInline(ReadOnlyInline):
+    """Bank details by currency, each with the days on which they hold; two people change them, on a page of its own."""
 
     model = BankDetails
+    fields = ("currency", "bank", "holder", "account_number", "routing", "valid", "change")
 
 
 @admin.register(Issuer)
@@ -114,6 +116,7 @@ __all__ = [
     "AgreementAdmin",
     "AgreementTemplateAdmin",
     "admin_applications",
+    "admin_bank_details",
     "admin_diligence",
     "admin_people",
     "admin_sign_on",

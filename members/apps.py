@@ -13,6 +13,7 @@ class MembersConfig(AppConfig):
         from members import (  # noqa: F401, PLC0415 - imported for their registrations
             agreement_document,
             agreement_emails,
+            bank_emails,
             domain_emails,
             domain_jobs,
             emails,

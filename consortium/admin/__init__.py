@@ -30,7 +30,7 @@ from consortium.usecases.billing_run import overdue_months
 from consortium.usecases.join import countersign
 from members.admin import AgreementAdmin
 from members.diligence import overdue_documents
-from members.models import Agreement, Application
+from members.models import Agreement, Application, BankDetailsChange
 from members.permissions import Permission, staff_permissions
 from members.upkeep import seats_due
 from provisioning.models import Hub, SupportRequest
@@ -147,6 +147,11 @@ site.waiting = (
         _("News of the payment provider to look at"),
         lambda: open_problems().count(),
         lambda: reverse("admin:billing_providerevent_changelist") + "?look=open",
+    ),
+    Waiting(
+        _("Changes of our bank details to confirm"),
+        lambda: BankDetailsChange.objects.filter(status="waiting").count(),
+        lambda: reverse("admin:members_bankdetailschange_changelist") + "?status__exact=waiting",
     ),
     Waiting(
         _("Months to close"),

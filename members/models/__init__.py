@@ -10,6 +10,7 @@ from members.models.agreements import (
     TextDelivery,
 )
 from members.models.applications import AccessDecision, AccessRequest, Application, ApplicationNote
+from members.models.bank_changes import BankDetailsChange
 from members.models.diligence import DiligenceDocument, DiligenceVersion
 from members.models.domains import Domain
 from members.models.exits import MemberExit
@@ -30,6 +31,7 @@ __all__ = [
     "Application",
     "ApplicationNote",
     "BankDetails",
+    "BankDetailsChange",
     "DiligenceDocument",
     "DiligenceVersion",
     "Domain",

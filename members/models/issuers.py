@@ -41,7 +41,11 @@ class TaxRegistration(Row, Dated):
 
 
 class BankDetails(Row, Dated):
-    """Where a transfer in one currency goes."""
+    """Where a transfer in one currency goes.
+
+    The first ones of an issuer are written with it, in one statement; every later row comes of a `change` that two
+    people made, and only its end is ever set, by the next one.
+    """
 
     issuer = models.ForeignKey(Issuer, models.PROTECT, related_name="bank_details")
     currency = CurrencyField()
@@ -49,6 +53,9 @@ class BankDetails(Row, Dated):
     holder = models.CharField(max_length=100)
     account_number = models.CharField(max_length=40)
     routing = models.CharField("transit, institution or SWIFT", max_length=60)
+    change = models.OneToOneField(
+        "members.BankDetailsChange", models.PROTECT, null=True, blank=True, related_name="details"
+    )
 
     class Meta:
         verbose_name_plural = "bank details"

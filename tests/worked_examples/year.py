@@ -20,11 +20,10 @@ from billing.periods import open_period
 from billing.queries import ageing
 from billing.statement_of_account import statements
 from billing.statements import rows_of
-from consortium.kernel.dated import since
 from consortium.kernel.money import exact_sum
 from consortium.kernel.periods import Month
 from consortium.kernel.tenancy import institution_scope
-from members.models import BankDetails, Institution
+from members.models import Institution
 from tests.cast import Cast, make_institution
 from tests.integration.billing.stories import (
     CEDAR,
@@ -202,11 +201,7 @@ def found_consortium(cast: Cast, at: datetime) -> dict[str, Institution]:
     from billing.rules import add_rule  # noqa: PLC0415
 
     issuer = cast.issuer
-    register(issuer)
-    BankDetails.objects.create(
-        issuer=issuer, currency="USD", bank="Example Bank", holder=issuer.name_en, account_number="0005678",
-        routing="00010-001", valid=since(date(2020, 1, 1)),
-    )  # fmt: skip
+    register(issuer, currencies=("CAD", "USD"))
     members = {"cedar": cast.university, "maple": cast.other_university}
     for slug, province, zone in (
         ("aspen", "AB", "America/Edmonton"),

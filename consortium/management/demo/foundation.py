@@ -13,8 +13,9 @@ from consortium.kernel.dated import since
 from consortium.kernel.periods import Month
 from consortium.management.demo.clusters import tell_clusters
 from consortium.management.demo.schedule import SCHEDULE
+from members.bank_details import BankPlace, found_bank_details
 from members.directory import load_directory
-from members.models import AgreementTemplate, BankDetails, Issuer, TaxRegistration
+from members.models import AgreementTemplate, Issuer, TaxRegistration
 from provisioning.catalogue import load_catalogue
 
 SETUP = System("demo")
@@ -26,7 +27,7 @@ SOURCE = "Demonstration rate, monthly"
 
 def lay_foundation(*, at: datetime, first_month: Month, this_month: Month) -> Issuer:
     """Make what is missing, and return the issuer. Needs a consortium scope."""
-    issuer = _issuer(first_month.first_day)
+    issuer = _issuer(first_month.first_day, at)
     load_directory(by=SETUP, at=at)
     load_catalogue(at=at)
     tell_clusters(by=SETUP, at=at)
@@ -40,7 +41,7 @@ def lay_foundation(*, at: datetime, first_month: Month, this_month: Month) -> Is
     return issuer
 
 
-def _issuer(first: date) -> Issuer:
+def _issuer(first: date, at: datetime) -> Issuer:
     issuer, made = Issuer.objects.get_or_create(
         slug="icc",
         defaults={
@@ -54,8 +55,9 @@ def _issuer(first: date) -> Issuer:
     if made:
         valid = since(first)
         bank = {"bank": "Demonstration Bank", "holder": issuer.name_en, "routing": "00010-999 · DEMOCAVV"}
-        for currency, number in (("CAD", "1000-4417"), ("USD", "1000-4425")):
-            BankDetails.objects.create(issuer=issuer, currency=currency, account_number=number, valid=valid, **bank)
+        numbers = {"CAD": "1000-4417", "USD": "1000-4425"}
+        places = {currency: BankPlace(account_number=number, **bank) for currency, number in numbers.items()}
+        found_bank_details(issuer, places, first=first, by=SETUP, at=at)
         for tax, where, number in (("GST", "CA", "70000 0000 RT0001"), ("QST", "CA-QC", "1200000000 TQ0001")):
             TaxRegistration.objects.create(issuer=issuer, tax=tax, jurisdiction=where, number=number, valid=valid)
     return issuer

@@ -165,19 +165,22 @@ def issued(drafts: Sequence[Invoice], at: datetime) -> list[Invoice]:
     return [issue_invoice(approve_invoice(draft, by=RUN, at=at), by=RUN, at=at) for draft in drafts]
 
 
-def register(issuer: Issuer) -> None:
+def register(issuer: Issuer, *, currencies: Sequence[str] = ("CAD",)) -> None:
     TaxRegistration.objects.create(
         issuer=issuer, tax="GST", jurisdiction="CA", number="123456789 RT0001", valid=since(date(2020, 1, 1))
     )
     TaxRegistration.objects.create(
         issuer=issuer, tax="QST", jurisdiction="CA-QC", number="1234567890 TQ0001", valid=since(date(2020, 1, 1))
     )
-    BankDetails.objects.create(
-        issuer=issuer,
-        currency="CAD",
-        bank="Example Bank",
-        holder="Interactive Computing Consortium",
-        account_number="0001234",
-        routing="00010-001",
-        valid=since(date(2020, 1, 1)),
+    BankDetails.objects.bulk_create(
+        BankDetails(
+            issuer=issuer,
+            currency=currency,
+            bank="Example Bank",
+            holder="Interactive Computing Consortium",
+            account_number="0001234",
+            routing="00010-001",
+            valid=since(date(2020, 1, 1)),
+        )
+        for currency in currencies
     )

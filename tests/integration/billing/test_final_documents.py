@@ -116,7 +116,8 @@ def test_taxes_stay_as_they_were_decided_when_registrations_change(cast: Cast, a
         _, maple = issued(story(cast, at, tmp_path), at)
         before = InvoiceSnapshot.from_json(maple.snapshot)
         TaxRegistration.objects.update(number="changed")
-        BankDetails.objects.update(account_number="changed")
+        with pytest.raises(IntegrityError, match="two people"), transaction.atomic():
+            BankDetails.objects.update(account_number="changed")
         maple.refresh_from_db()
         assert InvoiceSnapshot.from_json(maple.snapshot) == before
         assert {tax.registration for tax in before.taxes} == {"123456789 RT0001", "1234567890 TQ0001"}

@@ -14,7 +14,7 @@ from consortium.kernel import dated, documents, secrets
 from consortium.kernel.storage import DurableFileStorage
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import Document
-from members.models import BankDetails
+from members.models import TaxRegistration
 from tests.cast import Cast
 
 pytestmark = pytest.mark.django_db
@@ -79,19 +79,17 @@ def test_keys_are_rotated_without_losing_a_secret(settings: Any) -> None:
         secrets.unseal(sealed, owner="x")
 
 
-def bank(cast: Cast, valid: Any) -> BankDetails:
+def registered(cast: Cast, valid: Any) -> TaxRegistration:
     with transaction.atomic():
-        return BankDetails.objects.create(
-            issuer=cast.issuer, currency="CAD", bank="B", holder="H", account_number="1", routing="2", valid=valid
-        )
+        return TaxRegistration.objects.create(issuer=cast.issuer, tax="GST", jurisdiction="CA", number="1", valid=valid)
 
 
 def test_two_dated_facts_never_hold_on_one_day(cast: Cast) -> None:
-    first = bank(cast, (date(2026, 1, 1), date(2026, 7, 1)))
-    with pytest.raises(IntegrityError, match="bankdetails_one"):
-        bank(cast, (date(2026, 6, 30), None))
-    second = bank(cast, dated.since(date(2026, 7, 1)))
-    rows = BankDetails.objects.filter(issuer=cast.issuer)
+    first = registered(cast, (date(2026, 1, 1), date(2026, 7, 1)))
+    with pytest.raises(IntegrityError, match="taxregistration_one"):
+        registered(cast, (date(2026, 6, 30), None))
+    second = registered(cast, dated.since(date(2026, 7, 1)))
+    rows = TaxRegistration.objects.filter(issuer=cast.issuer)
     assert dated.on(rows, date(2026, 6, 30)).pk == first.pk
     assert dated.on(rows, date(2026, 7, 1)).pk == second.pk
     with pytest.raises(dated.NotDated, match="2025-12-31"):

@@ -20,6 +20,7 @@ LISTS = [
     "diligencedocument",
     "domain",
     "institution",
+    "bankdetailschange",
     "issuer",
     "membership",
     "seat",
