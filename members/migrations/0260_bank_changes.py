@@ -7,10 +7,11 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+# This is 0260_bank_changes.
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('members', '0034_exit_guards'),
+        ("members", "0034_exit_guards"),
     ]
 
     operations = [

@@ -75,6 +75,7 @@ CREATE TRIGGER members_bankdetails_founded AFTER INSERT ON members_bankdetails
 """
 
 
+# This is 0261_bank_change_guards.
 class Migration(migrations.Migration):
     dependencies = [("members", "0260_bank_changes")]
 
