@@ -1,6 +1,7 @@
 """Our bank details change by two people, from a day on, and everybody in finance is told."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -53,12 +54,12 @@ def proposed(cast: Cast, at: datetime, *, on: date = CHANGES_ON, currency: str =
     )
 
 
-def refused(statement: str, *parameters: object, words: str) -> None:
+def refused(statement: str, *parameters: Any, words: str) -> None:
     with pytest.raises(IntegrityError, match=words), transaction.atomic():
         spoken(statement, *parameters)
 
 
-def spoken(statement: str, *parameters: object) -> None:
+def spoken(statement: str, *parameters: Any) -> None:
     """Run SQL as far as the checks of a commit."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
