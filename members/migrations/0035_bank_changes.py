@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 
-# This is 0260_bank_changes.
+# This is 0035_bank_changes.
 class Migration(migrations.Migration):
 
     dependencies = [

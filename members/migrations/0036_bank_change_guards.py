@@ -75,9 +75,9 @@ CREATE TRIGGER members_bankdetails_founded AFTER INSERT ON members_bankdetails
 """
 
 
-# This is 0261_bank_change_guards.
+# This is 0036_bank_change_guards.
 class Migration(migrations.Migration):
-    dependencies = [("members", "0260_bank_changes")]
+    dependencies = [("members", "0035_bank_changes")]
 
     operations = [
         StateTrigger(
