@@ -18,9 +18,21 @@ from tests.functional.looking import address, bears, check, portal
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-PUBLIC = ["", "status/", "privacy/", "mailbox/", "accounts/login/", "accounts/signup/", "accounts/password/reset/"]
+PUBLIC = [
+    "",
+    "status/",
+    "status/subscribe/",
+    "privacy/",
+    "mailbox/",
+    "accounts/login/",
+    "accounts/signup/",
+    "accounts/password/reset/",
+]
 PAGES = {
-    "technical": ["i/uvic/", "i/uvic/hubs/request/", "{hub}", "i/uvic/usage/", "i/uvic/people/", "{agreement}"],
+    "technical": [
+        "i/uvic/", "i/uvic/hubs/request/", "{hub}", "i/uvic/usage/", "i/uvic/people/", "{agreement}", "i/uvic/support/",
+        "i/uvic/support/new/", "i/uvic/hubs/uvic-uvic-jupyter/events/", "i/uvic/hubs/uvic-uvic-jupyter/events/new/",
+    ],
     "viewer": ["i/uvic/", "{hub}"],
     "owner": ["i/uvic/", "i/uvic/invoices/", "{invoice}", "i/uvic/people/", "i/uvic/tokens/", "apply/"],
     "staff": [
