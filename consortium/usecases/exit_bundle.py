@@ -28,6 +28,7 @@ FOLDERS: Final = {
     "credit_note": "credit-notes",
     "receipt": "receipts",
     "decommission_certificate": "hubs",
+    "deletion_certificate": "hubs",
 }
 
 

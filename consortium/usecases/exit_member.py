@@ -28,7 +28,7 @@ from consortium.kernel.formats import day_text, money_text
 from consortium.kernel.pdf import write_pdf
 from consortium.kernel.periods import local_date
 from consortium.kernel.tenancy import Scope, consortium_scope
-from consortium.models import Document
+from consortium.models import Document, Job
 from consortium.usecases.exit_bundle import CERTIFICATE, bundle_of, certificates_of, hub_exports, make_bundle
 from members.agreements.ending import standing_notice
 from members.models import Agreement, MemberExit, Membership
@@ -36,6 +36,7 @@ from members.schedule import Schedule
 from members.schedule_terms import Exit
 from members.states import MEMBERSHIP
 from members.states_exit import ENDED, EXIT
+from provisioning.leaving.snapshots import RELEASE
 from provisioning.lifecycle import retire_hub
 from provisioning.models import Hub
 
@@ -204,8 +205,9 @@ def _settle(leaving: MemberExit, _today: date, at: datetime) -> bool:
 
 def _delete(leaving: MemberExit, today: date, at: datetime) -> bool:
     """Delete what was exported of people's files, certify it, and end the membership."""
-    if today < leaving.delete_on:
-        return False
+    kept = Job.objects.filter(kind=RELEASE, institution_id=leaving.institution_id)
+    if today < leaving.delete_on or kept.exclude(state__in=["succeeded", "cancelled"]).exists():
+        return False  # a cluster keeps snapshots of its volumes still, for the days that it says
     gone = hub_exports(leaving)
     for document in gone:
         default_storage.delete(document.storage_key)  # a second time it is gone already

@@ -17,7 +17,7 @@ from billing import ledger
 from billing.chart_of_accounts import Account
 from billing.final_bill import credit_unearned, unearned_dues
 from billing.models import BillingPeriod, CreditNote
-from consortium.kernel import outbox
+from consortium.kernel import jobs, outbox
 from consortium.kernel.crash import SimulatedCrash, arm, disarm
 from consortium.kernel.documents import DocumentGone, read, store
 from consortium.kernel.tenancy import Scope, consortium_scope, institution_scope
@@ -27,6 +27,7 @@ from consortium.usecases.exit_member import advance_exits, checklist
 from members import agreements
 from members.agreements import lifecycle
 from members.models import Agreement, MemberExit, Membership
+from provisioning.leaving.snapshots import RELEASE
 from provisioning.lifecycle import RETIRE
 from provisioning.models import Hub
 from tests.cast import Cast
@@ -168,6 +169,13 @@ def test_a_member_leaves_step_by_step_and_each_step_waits_for_what_it_needs(
     assert signed_in(cast.outsider).get(f"/en/i/maple/leaving/{bundle.pk}/").status_code == 404
     run(on(leaving.delete_on - timedelta(days=1)))
     assert status() == "keeping"
+    with consortium_scope(Scope.COMMAND):
+        snapshots = jobs.enqueue(RELEASE, key="volumes", at=later(2), institution_id=cast.university.pk)
+    run(on(leaving.delete_on))
+    assert status() == "keeping", "a cluster keeps snapshots still"
+    with consortium_scope(Scope.COMMAND):
+        Job.objects.filter(pk=snapshots.pk).update(state="running")
+        Job.objects.filter(pk=snapshots.pk).update(state="succeeded")
     run(on(leaving.delete_on))
     assert status() == "certified"
     with consortium_scope(Scope.COMMAND):
