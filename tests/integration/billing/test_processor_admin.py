@@ -11,8 +11,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import translation
 
-from billing.models import CardDispute, CardDisputeAnswer, Payment, Payout, ProviderEvent, Refund
-from billing.payments import process_pending
+from billing.models import CardDispute, CardDisputeAnswer, Payout, ProviderEvent, Refund
+from billing.payments import process_pending, start_payment
 from billing.refreshing import ask_again
 from billing.refunds import send_refund
 from consortium.kernel.clock import now
@@ -23,7 +23,7 @@ from tests.cast import Cast, make_person
 from tests.integration.members.browser import signed_in, text_of
 from tests.unit.billing.checkout import Till, open_till
 from tests.unit.billing.issued import make_invoice
-from tests.unit.billing.paid import TOTAL, paid_by_card, stand
+from tests.unit.billing.paid import RETURN, TOTAL, large, paid_by_card, stand
 
 
 @pytest.fixture(autouse=True)
@@ -67,13 +67,13 @@ def test_a_refund_is_previewed_typed_and_sent_and_a_large_one_waits_for_a_collea
     send_refund(small, at=at, gateway=till.gateway)
     assert stand(invoice) == ("partly_paid", Decimal("2000.00"))
     with consortium_scope(Scope.COMMAND):
-        Payment.objects.filter(pk=payment.pk).update(amount=Decimal(9000))
+        url = page("refund_payment", large(payment).pk)
     waits = staff.post(url, {"amount": "6000", "reason": "Contract ended.", "total": "6000.00"}, follow=True)
     assert "waits for a colleague" in text_of(waits)
     assert "Refunds to approve" in text_of(staff.get(reverse("admin:index")))
     with consortium_scope(Scope.COMMAND):
-        large = Refund.objects.get(status="proposed")
-    act = page("refund_act", large.pk, "approve")
+        waiting = Refund.objects.get(status="proposed")
+    act = page("refund_act", waiting.pk, "approve")
     assert "another person" in text_of(staff.post(act, {"total": "6000"}))
     colleague = make_person("colleague", is_staff=True)
     StaffSeat.objects.create(user=colleague, role="finance")
@@ -81,7 +81,7 @@ def test_a_refund_is_previewed_typed_and_sent_and_a_large_one_waits_for_a_collea
     assert second.post(act, {"total": "5999"}).status_code == 422
     assert second.post(act, {"total": "6000.00"}).status_code == 302
     with consortium_scope(Scope.COMMAND):
-        assert Refund.objects.get(pk=large.pk).approved_by == colleague
+        assert Refund.objects.get(pk=waiting.pk).approved_by == colleague
 
 
 def test_who_is_not_of_finance_sees_payments_and_moves_nothing(cast: Cast, till: Till, at: datetime) -> None:
@@ -165,14 +165,15 @@ def test_news_with_a_problem_waits_until_it_is_processed_again_or_set_aside(
     cast: Cast, till: Till, at: datetime
 ) -> None:
     invoice = make_invoice(cast)
-    payment = paid_by_card(till, invoice, at=at)
-    with consortium_scope(Scope.COMMAND):  # as if the invoice's payment had been lost from sight
-        Payment.objects.filter(pk=payment.pk).update(intent_id="pi_other")
-    till.pull("dispute", payment_intent=payment.intent_id, amount=100)
-    with till.simulator.store.transaction(silent=True):
-        intent = till.simulator.store.get("payment_intent", payment.intent_id)
+    payment = start_payment(invoice, return_url=RETURN, at=at, gateway=till.gateway)
+    till.card(payment)
+    intent_id = till.gateway.fetch_session(payment.session_id).intent_id
+    with till.simulator.store.transaction(silent=True):  # for a while the provider does not say whose it is
+        intent = till.simulator.store.get("payment_intent", intent_id)
         till.simulator.store.put({**intent, "metadata": {}})
-    till.hear_new()
+    known = len(till.events())
+    till.pull("dispute", payment_intent=intent_id, amount=100)
+    till.hear_all(till.news(after=known))
     staff = signed_in(cast.staff)
     assert "News of the payment provider to look at" in text_of(staff.get(reverse("admin:index")))
     queue = page("providerevent_changelist") + "?look=open"
@@ -183,8 +184,6 @@ def test_news_with_a_problem_waits_until_it_is_processed_again_or_set_aside(
     assert staff.post(act, {"note": " "}).status_code == 422
     assert staff.post(act, {"note": "A test payment of the shop."}).status_code == 302
     assert staff.post(act, {"note": "Again."}).status_code == 403
-    with consortium_scope(Scope.COMMAND):
-        Payment.objects.filter(pk=payment.pk).update(intent_id=payment.intent_id)
     with till.simulator.store.transaction(silent=True):
         till.simulator.store.put(intent)
     for event in rest:

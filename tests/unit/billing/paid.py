@@ -47,3 +47,14 @@ def books() -> dict[str, Decimal]:
     with consortium_scope(Scope.COMMAND):
         legs = LedgerLeg.objects.exclude(entry__kind="invoice").values_list("account__code")
         return {code: amount for code, amount in legs.annotate(sum=Sum("amount")).order_by("account__code") if amount}
+
+
+def large(payment: Payment) -> Payment:
+    """Another payment of the same invoice, large enough for four eyes; the provider has never heard of it."""
+    row = Payment.objects.create(
+        institution_id=payment.institution_id, invoice_id=payment.invoice_id, provider="stripe", amount=Decimal(9000),
+        currency="CAD", idempotency_key="large", intent_id="pi_large", created_at=payment.created_at,
+    )  # fmt: skip
+    Payment.objects.filter(pk=row.pk).update(status="succeeded", succeeded_at=payment.succeeded_at)
+    row.refresh_from_db()
+    return row

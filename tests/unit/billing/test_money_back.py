@@ -43,7 +43,7 @@ from members.models import StaffSeat
 from tests.cast import Cast, make_person
 from tests.unit.billing.checkout import Till, open_till
 from tests.unit.billing.issued import make_invoice
-from tests.unit.billing.paid import RETURN, TOTAL, books, paid_by_card, paid_by_debit, payment_of, stand
+from tests.unit.billing.paid import RETURN, TOTAL, books, large, paid_by_card, paid_by_debit, payment_of, stand
 
 FEE_CARD = Decimal("68.97")  # 2.9 % and 0.30
 FEE_DEBIT = Decimal("5.00")
@@ -141,17 +141,6 @@ def test_a_large_refund_needs_a_colleague_and_every_refund_a_reason_a_fitting_am
     failed = send_refund(row, at=at, gateway=till.gateway)  # the provider knows of no such payment
     assert (failed.status, "No such" in failed.failure) == ("failed", True)
     assert stand(big)[0] == "paid"
-
-
-def large(payment: Payment) -> Payment:
-    """Another payment of the same invoice, large enough for four eyes; the provider has never heard of it."""
-    row = Payment.objects.create(
-        institution_id=payment.institution_id, invoice_id=payment.invoice_id, provider="stripe", amount=Decimal(9000),
-        currency="CAD", idempotency_key="large", intent_id="pi_large", created_at=payment.created_at,
-    )  # fmt: skip
-    Payment.objects.filter(pk=row.pk).update(status="succeeded", succeeded_at=payment.succeeded_at)
-    row.refresh_from_db()
-    return row
 
 
 def test_a_refund_that_nobody_approves_is_given_up(cast: Cast, till: Till, at: datetime) -> None:
