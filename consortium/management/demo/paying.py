@@ -50,7 +50,7 @@ def _paid(slug: str, how: dict[str, str]) -> str:
     with consortium_scope(Scope.COMMAND):
         invoices = Invoice.objects.filter(institution__slug=slug, currency="CAD")
         open_one = invoices.filter(status="issued").order_by("issued_at").first()
-        if open_one is None or Payment.objects.filter(institution__slug=slug).exists():
+        if open_one is None or Payment.objects.filter(institution__slug=slug, provider="stripe").exists():
             return ""
     try:
         payment = start_payment(open_one, return_url=f"{settings.PUBLIC_URL}/en/", at=now())
