@@ -23,6 +23,7 @@ from billing import (  # noqa: F401 - registers their pages  # noqa: F401 - regi
     admin_processor,
     invoicing,
 )
+from billing import admin_credit as admin_credit  # noqa: PLC0414 - registers its pages
 from billing import admin_deliveries as admin_deliveries  # noqa: PLC0414 - registers its pages
 from billing import admin_disputes as admin_disputes  # noqa: PLC0414 - registers its pages
 from billing.crediting import CREDITABLE

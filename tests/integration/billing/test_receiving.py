@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -39,6 +40,7 @@ from consortium.kernel.errors import Forbidden
 from consortium.kernel.tenancy import Scope, consortium_scope, enter_scope, institution_scope
 from consortium.models import AuditEvent, Delivery
 from tests.cast import Cast
+from tests.integration.members.browser import signed_in, text_of
 from tests.unit.billing.issued import make_invoice, pay
 
 pytestmark = pytest.mark.django_db
@@ -239,3 +241,27 @@ def do(step: str, amount: Decimal, invoice: Invoice, at: datetime) -> None:
         line = invoice.lines.get(kind="dues")
         with suppress(CreditInvalid):
             issue_credit_note(invoice, nets={line.pk: Decimal("100.00")}, reason="Goodwill.", by=BANK, at=at)
+
+
+@pytest.mark.usefixtures("staff_scope")
+def test_staff_put_credit_on_an_invoice_pay_it_out_and_undo_on_their_pages(
+    cast: Cast, at: datetime, settings: Any
+) -> None:
+    settings.SECURE_SSL_REDIRECT = False
+    first, second = make_invoice(cast), make_invoice(cast, number="ICC-2026-0008")
+    pay(first, "2567.90", at=at)
+    credit, client = MemberCredit.objects.get(), signed_in(cast.staff)
+    address = f"/en/staff/billing/membercredit/{credit.pk}"
+    assert "200.00" in text_of(client.get("/en/staff/billing/membercredit/"))
+    page = client.post(f"{address}/act/put/", {"number": "ICC-2026-0009", "amount": ""})
+    assert (page.status_code, "no invoice of that number" in text_of(page)) == (422, True)
+    client.post(f"{address}/act/put/", {"number": "ICC-2026-0008", "amount": "150.00"})
+    assert stands(second) == ("partly_paid", Decimal("2217.90"))
+    page = client.post(f"{address}/act/pay-out/", {"amount": "60", "reference": "W1", "paid_on": "2026-11-20"})
+    assert "Only 50.00 CAD of credit are left" in text_of(page)
+    client.post(f"{address}/act/pay-out/", {"amount": "50.00", "reference": "W1", "paid_on": "2026-11-20"})
+    assert credit_held(cast.university.pk) == {}
+    use = MemberCreditUse.objects.get(kind="applied")
+    client.post(f"/en/staff/billing/membercredituse/{use.pk}/act/undo/", {"reason": "Another department's."})
+    assert (stands(second)[0], credit_held(cast.university.pk)) == ("issued", {"CAD": Decimal("150.00")})
+    all_holds(at)
