@@ -39,12 +39,14 @@ class Account(StrEnum):
     USAGE_INCOME = "4100"
     RECOVERY_INCOME = "4200"
     GRANT_INCOME = "4300"
+    BAD_DEBT_RECOVERIES = "4800"
     ADJUSTMENTS = "4900"
     CLOUD_COST = "5000"
     PAYMENT_FEES = "5100"
     OPERATING_COST = "5200"
     STAFF_COST = "5300"
     TAX_COST = "5400"
+    BAD_DEBTS = "5500"
     FX_DIFFERENCE = "5900"
 
 
@@ -78,12 +80,14 @@ CHART: Final[dict[Account, tuple[str, str, str]]] = {
     Account.USAGE_INCOME: ("income", "Usage fees", "Frais d’utilisation"),
     Account.RECOVERY_INCOME: ("income", "Recovery of cloud cost", "Recouvrement des coûts infonuagiques"),
     Account.GRANT_INCOME: ("income", "Grants recognised", "Subventions constatées"),
+    Account.BAD_DEBT_RECOVERIES: ("income", "Bad debts recovered", "Créances irrécouvrables recouvrées"),
     Account.ADJUSTMENTS: ("income", "Adjustments and credits", "Ajustements et crédits"),
     Account.CLOUD_COST: ("expense", "Cloud cost", "Coûts infonuagiques"),
     Account.PAYMENT_FEES: ("expense", "Payment fees", "Frais de paiement"),
     Account.OPERATING_COST: ("expense", "Operating cost", "Frais d’exploitation"),
     Account.STAFF_COST: ("expense", "Staff cost", "Frais de personnel"),
     Account.TAX_COST: ("expense", "Tax not recovered", "Taxes non recouvrées"),
+    Account.BAD_DEBTS: ("expense", "Bad debts", "Créances irrécouvrables"),
     Account.FX_DIFFERENCE: ("expense", "Exchange differences", "Écarts de change"),
 }
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from billing import money_back_story
+from billing import money_back_story, writing_off_story
 from billing.models import CreditNote, Invoice, MemberCredit, MemberCreditUse, Payment
 from billing.queries import NOT_MEMBERS_BUSINESS
 from billing.snapshot import InvoiceSnapshot
@@ -124,6 +124,10 @@ def _events(institution_id: UUID, zone: str) -> Iterator[_Event]:
         about = _("%(what)s, invoice %(number)s") % {"what": back.title, "number": back.invoice_number}
         on = local_date(back.at, zone)
         yield _Event(on, 3, back.reference, "money_back", about, back.amount, back.currency, back.invoice_id)
+    for given in writing_off_story.of_institution(institution_id):
+        about, number = _("%(what)s, invoice %(number)s"), given.invoice_number
+        about %= {"what": given.title, "number": number}
+        yield _Event(given.on, 4, number, "write_off", about, given.amount, given.currency, given.invoice_id)
     yield from _of_credit(institution_id)
 
 

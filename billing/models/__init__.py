@@ -50,6 +50,7 @@ from billing.models.reminders import Reminder, ReminderCalendar
 from billing.models.runs import BillingRun
 from billing.models.standing import HubStop, LapseStep
 from billing.models.suppliers import Fund, FundMovement, SupplierBill, SupplierPayment
+from billing.models.write_offs import Recovery, WriteOff
 
 __all__ = [
     "Accrual",
@@ -121,6 +122,7 @@ __all__ = [
     "PurchaseOrder",
     "PurchaseOrderLine",
     "PurchaseOrderUse",
+    "Recovery",
     "Refund",
     "Reminder",
     "ReminderCalendar",
@@ -132,4 +134,5 @@ __all__ = [
     "SupplierPayment",
     "TakenBack",
     "TaxCertificate",
+    "WriteOff",
 ]

@@ -16,7 +16,7 @@ from billing.books_check import open_faults
 from billing.card_disputes import unanswered_disputes
 from billing.delivering import waiting_deliveries
 from billing.event_queue import open_problems
-from billing.models import CreditProposal, Invoice, Payout, Refund
+from billing.models import CreditProposal, Invoice, Payout, Refund, WriteOff
 from billing.standing import waiting_steps
 from consortium.admin import billing_run  # noqa: F401 - registers its page
 from consortium.admin.exits import exits_under_way
@@ -147,6 +147,11 @@ site.waiting = (
         _("News of the payment provider to look at"),
         lambda: open_problems().count(),
         lambda: reverse("admin:billing_providerevent_changelist") + "?look=open",
+    ),
+    Waiting(
+        _("Write-offs to approve"),
+        lambda: WriteOff.objects.filter(status="waiting").count(),
+        lambda: reverse("admin:billing_writeoff_changelist") + "?status__exact=waiting",
     ),
     Waiting(
         _("Changes of our bank details to confirm"),
