@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 
-# This is 0260_write_offs.
+# This is 0073_write_offs.
 class Migration(migrations.Migration):
 
     dependencies = [

@@ -86,9 +86,9 @@ CREATE TRIGGER billing_recovery_fits BEFORE INSERT ON billing_recovery
 """
 
 
-# This is 0261_write_off_guards.
+# This is 0074_write_off_guards.
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0260_write_offs")]
+    dependencies = [("billing", "0073_write_offs")]
 
     operations = [
         TenantPolicy("billing_writeoff"),
