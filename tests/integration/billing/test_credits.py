@@ -58,13 +58,21 @@ def test_a_credit_over_everything_voids_the_invoice_and_the_books_agree(
             plan_credit(maple, {})
 
 
-def test_the_last_credit_absorbs_what_rounding_left_of_each_tax(invoices: list[Invoice], at: datetime) -> None:
+@pytest.mark.parametrize(
+    ("parts", "taxes"),
+    [
+        (("23.33", "23.33", "23.34"), ("3.50", "3.50", "3.48")),  # rounded up twice: the last gets a cent less
+        (("20.00", "20.00", "30.00"), ("2.99", "2.99", "4.50")),  # rounded down three times: the last gets a cent more
+    ],
+)
+def test_the_last_credit_absorbs_what_rounding_left_of_each_tax(
+    parts: tuple[str, ...], taxes: tuple[str, ...], invoices: list[Invoice], at: datetime
+) -> None:
     with consortium_scope(Scope.JOB):
         _, maple = invoices
         line = maple.lines.get(kind="direct_cost")  # 70.00, GST 3.50, QST 6.98
-        parts = [Decimal("23.33"), Decimal("23.33"), Decimal("23.34")]
-        notes = [credit(maple, {line.pk: part}, at) for part in parts]
-        assert [note.tax_total for note in notes] == [Decimal("3.50"), Decimal("3.50"), Decimal("3.48")]
+        notes = [credit(maple, {line.pk: Decimal(part)}, at) for part in parts]
+        assert [note.tax_total for note in notes] == [Decimal(tax) for tax in taxes]
         assert sum(note.tax_total for note in notes) == sum(tax.amount for tax in line.taxes.all())
         with pytest.raises(CreditInvalid, match=r"at most 0\.00"):
             plan_credit(maple, {line.pk: Decimal("0.01")})
