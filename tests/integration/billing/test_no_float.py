@@ -30,7 +30,7 @@ def floats_in(path: Path) -> Iterator[str]:
         is_literal = isinstance(node, ast.Constant) and isinstance(node.value, float) and id(node) not in waits
         is_name = isinstance(node, ast.Name) and node.id in {"float", "FloatField"}
         is_field = isinstance(node, ast.Attribute) and node.attr == "FloatField"
-        if is_literal or is_name or is_field:
+        if isinstance(node, ast.expr) and (is_literal or is_name or is_field):
             yield f"{path.relative_to(ROOT)}:{node.lineno}"
 
 
