@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.conf import settings
+from django.test import override_settings
 from playwright.sync_api import Browser, Page, ViewportSize
 
 from consortium.embedded.guardian import new_run_id
@@ -46,9 +47,10 @@ class Standing:
 @contextmanager
 def stand(database: str, home: Path, needed: set[str], **clocks: str) -> Iterator[Standing]:
     """Start the named processes on a database; none is left when the test ends."""
-    port = free_port()
+    port, stripe = free_port(), f"http://127.0.0.1:{free_port()}"
     url = f"http://127.0.0.1:{port}"
     environment = os.environ | {
+        "STRIPE_API_BASE": stripe,
         "DATABASE_URL": urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database}")),
         "PORTAL_HOME": str(home),
         "PUBLIC_URL": url,
@@ -56,7 +58,8 @@ def stand(database: str, home: Path, needed: set[str], **clocks: str) -> Iterato
     }
     if "hubs" in needed:
         environment["HUB_PYTHON"] = str(settings.HUB_PYTHON)
-    children = [replace(each, env=environment) for each in all_processes(home, port) if each.name in needed]
+    with override_settings(STRIPE_API_BASE=stripe, PUBLIC_URL=url):
+        children = [replace(each, env=environment) for each in all_processes(home, port) if each.name in needed]
     # What the kernel does to a worker that takes too much memory: no farewell.
     children = [replace(each, stop_signal=signal.SIGKILL) if each.name == "worker" else each for each in children]
     with Supervisor(children, run_id=new_run_id(), log_dir=home / "logs") as processes:
