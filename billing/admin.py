@@ -26,6 +26,7 @@ from billing import (  # noqa: F401 - registers their pages  # noqa: F401 - regi
 from billing import admin_credit as admin_credit  # noqa: PLC0414 - registers its pages
 from billing import admin_deliveries as admin_deliveries  # noqa: PLC0414 - registers its pages
 from billing import admin_disputes as admin_disputes  # noqa: PLC0414 - registers its pages
+from billing import admin_promises as admin_promises  # noqa: PLC0414 - registers its pages
 from billing.admin_write_offs import WRITE_OFF_ACT
 from billing.crediting import CREDITABLE
 from billing.models import (

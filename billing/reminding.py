@@ -20,6 +20,7 @@ from billing.arrangements import is_arranged
 from billing.disputes import zone_of
 from billing.holding import held_of, payable_of
 from billing.models import Invoice, InvoiceBalance, Payment, Reminder, ReminderCalendar
+from billing.promises import promised_until
 from billing.queries import OPEN
 from billing.reminder_days import NAMES, ReminderDays, Step
 from billing.states_collecting import REMINDER
@@ -105,8 +106,18 @@ def quiet_because(balance: InvoiceBalance, *, day: date) -> str:
     moving = Payment.objects.filter(invoice=invoice, status="pending").values_list("amount", flat=True)
     if exact_sum(moving) >= payable:
         return "a payment is on its way"
+    return _agreed(invoice, day) or _quiet_agreement(invoice, day)
+
+
+def _agreed(invoice: Invoice, day: date) -> str:
+    """What was agreed with its payer, "" for nothing."""
     if is_arranged(invoice, day=day):
         return "payment is arranged"
+    promised = promised_until(invoice, day=day)
+    return "" if promised is None else f"payment is promised by {promised}"
+
+
+def _quiet_agreement(invoice: Invoice, day: date) -> str:
     calendar = _calendar(invoice)
     if calendar is not None and calendar.quiet_until is not None and day <= calendar.quiet_until:
         return f"its agreement is quiet until {calendar.quiet_until}"

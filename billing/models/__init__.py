@@ -44,6 +44,7 @@ from billing.models.processor import (
     Reopening,
     TakenBack,
 )
+from billing.models.promises import PaymentPromise, PromiseInvoice
 from billing.models.purchase_orders import PurchaseOrder, PurchaseOrderLine, PurchaseOrderUse
 from billing.models.receiving import Application, MemberCredit, MemberCreditUse
 from billing.models.reminders import Reminder, ReminderCalendar
@@ -110,6 +111,7 @@ __all__ = [
     "PayLink",
     "Payment",
     "PaymentArrangement",
+    "PaymentPromise",
     "Payout",
     "PayoutArrival",
     "PayoutLine",
@@ -117,6 +119,7 @@ __all__ = [
     "Pool",
     "Prepaid",
     "PrepaidUse",
+    "PromiseInvoice",
     "ProviderEvent",
     "ProviderTotal",
     "PurchaseOrder",

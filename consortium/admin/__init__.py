@@ -17,6 +17,7 @@ from billing.card_disputes import unanswered_disputes
 from billing.delivering import waiting_deliveries
 from billing.event_queue import open_problems
 from billing.models import CreditProposal, Invoice, Payout, Refund, WriteOff
+from billing.promises import broken_promises
 from billing.standing import waiting_steps
 from consortium.admin import billing_run  # noqa: F401 - registers its page
 from consortium.admin.exits import exits_under_way
@@ -97,6 +98,11 @@ site.waiting = (
         _("Overdue invoices that need a person"),
         people_to_call,
         lambda: reverse("admin:billing_reminder_changelist") + "?waiting=yes",
+    ),
+    Waiting(
+        _("Promises to pay that were broken"),
+        lambda: broken_promises().count(),
+        lambda: reverse("admin:billing_paymentpromise_changelist") + "?waiting=yes",
     ),
     Waiting(
         _("Steps of a ladder to confirm"),

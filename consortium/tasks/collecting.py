@@ -4,6 +4,7 @@ from celery import shared_task
 
 from billing.arrangements import review_arrangements
 from billing.disputes import release_unanswered
+from billing.promises import review_promises
 from billing.reminding import remind_due
 from consortium.kernel.clock import now
 from consortium.kernel.tenancy import Scope, consortium_scope
@@ -15,8 +16,8 @@ __all__ = ["collect"]
 
 @shared_task(name="consortium.collect")
 def collect() -> int:
-    """Clocks, arrangements, reminders, standing, exits: take every step that is due; returns how many."""
+    """Clocks, arrangements, promises, reminders, standing, exits: take every step that is due; returns how many."""
     at = now()
     with consortium_scope(Scope.JOB):
-        done = release_unanswered(at=at) + review_arrangements(at=at)
+        done = release_unanswered(at=at) + review_arrangements(at=at) + review_promises(at=at)
     return done + remind_due(at=at) + enforce_standing(at=at) + advance_exits(at=at)
