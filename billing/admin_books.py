@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 
 from billing import fiscal_years
+from billing.admin_cash_forecast import cash_forecast_urls
 from billing.admin_receivables import receivables_urls
 from billing.books_acts import BOOKS_ACTS, BooksAct
 from billing.books_forms import FilterForm
@@ -51,6 +52,7 @@ class ReportAdmin(StaffAdmin):
         return [
             path("", view(self.index), name="billing_report_changelist"),
             *receivables_urls(view),
+            *cash_forecast_urls(view),
             path("do/<slug:name>/", view(self.act_page), name="billing_report_act"),
             path("<slug:name>.csv", view(self.report_csv), name="billing_report_csv"),
             path("<slug:name>/", view(self.report_page), name="billing_report_page"),
