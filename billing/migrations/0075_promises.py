@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 
-# This is 0290_promises.
+# This is 0075_promises.
 class Migration(migrations.Migration):
 
     dependencies = [

@@ -58,9 +58,9 @@ CREATE CONSTRAINT TRIGGER billing_paymentpromise_live AFTER INSERT OR UPDATE ON 
 """
 
 
-# This is 0291_promise_guards.
+# This is 0076_promise_guards.
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0290_promises")]
+    dependencies = [("billing", "0075_promises")]
 
     operations = [
         TenantPolicy("billing_paymentpromise"),
