@@ -118,7 +118,13 @@ def test_a_reviewer_sees_the_checks_and_confirms_an_entry(cast: Cast, waiting: A
         Application.objects.filter(pk=row.pk).update(status="submitted", submitted_at=now())
     url = f"/en/staff/members/application/{row.pk}/act/confirm/"
     assert 'value="alder.example"' in browser.get(url).content.decode()
-    entry = {"name_en": "Alder College", "city": "Alderton", "province": "ON", "domain": "alder.example"}
+    entry = {
+        "name_en": "Alder College",
+        "city": "Alderton",
+        "country": "CA",
+        "province": "ON",
+        "domain": "alder.example",
+    }
     assert browser.post(url, entry | {"zone": "Mars", "slug": "alder"}).status_code == 422
     assert browser.post(url, entry | {"zone": "America/Toronto", "slug": "alder"}).status_code == 302
     alder.refresh_from_db()
