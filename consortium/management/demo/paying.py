@@ -1,9 +1,10 @@
 """What the demonstration shows after a payment: a refund, a disputed card, a returned debit, a payout on its way.
 
-It plays the payers, their banks and Stripe on the simulator's own pages and levers, for invoices of past months, and
-waits for nothing: the news arrives by webhook, as it would. A second run finds the payments and does nothing.
+It plays the payers, their banks and Stripe on the simulator's own pages and levers, for invoices of past months. The
+news arrives by webhook, as it would, and is waited for. A second run finds the payments and does nothing.
 """
 
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.conf import settings
 
 from billing.gateways import RefundRequest
 from billing.gateways.stripe import StripeGateway
-from billing.models import Invoice, Payment
+from billing.models import CardDispute, Invoice, LedgerEntry, Payment, Payout, ProviderEvent, Refund
 from billing.payments import start_payment
 from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
@@ -43,6 +44,23 @@ def tell_paying() -> None:
     if returned := _paid(RETURNED, DEBIT):
         _pull("settle", payment_intent=returned)
         _pull("return_debit", payment_intent=returned, reason="insufficient_funds")
+    if refunded or disputed or returned:
+        _wait_for_the_news()
+
+
+def _wait_for_the_news() -> None:
+    """Wait, 30 s at most, until all that was played is heard and booked: the result's figures are final then."""
+    before = -1
+    for _turn in range(60):
+        with consortium_scope(Scope.COMMAND):
+            told = Refund.objects.exists() and Payout.objects.exists()
+            told = told and CardDispute.objects.values("is_return").distinct().count() == len((True, False))
+            waiting = ProviderEvent.objects.filter(processed_at=None).exists()
+            entries = LedgerEntry.objects.count()
+        if told and not waiting and entries == before:
+            return
+        before = entries
+        time.sleep(0.5)
 
 
 def _paid(slug: str, how: dict[str, str]) -> str:

@@ -18,8 +18,8 @@ def test_told_twice_it_doubles_nothing(cast: Cast, at: datetime) -> None:
     load_directory(by=System("test"), at=at)
     for _turn in range(2):
         tell_applying(issuer=cast.issuer, staff=cast.staff, at=at)
-    assert DiligenceVersion.objects.count() == 4
-    assert Document.objects.filter(kind="due_diligence", media_type="application/pdf").count() == 8
+    assert DiligenceVersion.objects.count() == 7
+    assert Document.objects.filter(kind="due_diligence", media_type="application/pdf").count() == 14
     application = Application.objects.get()
     assert (application.status, missing_answers(application)) == ("submitted", ())
     assert [note.kind for note in application.notes.all()] == ["question", "answer"]

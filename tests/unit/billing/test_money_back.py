@@ -35,11 +35,13 @@ from billing.refunds import (
     withdraw_refund,
 )
 from billing.states import INVOICE
+from billing.write_offs import approve_write_off, propose_write_off
 from consortium.embedded.stripe_simulator.balance import book
 from consortium.kernel.audit import System
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import Delivery, Job
 from members.models import StaffSeat
+from members.roles import StaffRole
 from tests.cast import Cast, make_person
 from tests.unit.billing.checkout import Till, open_till
 from tests.unit.billing.issued import make_invoice
@@ -287,9 +289,12 @@ def test_money_lost_of_an_invoice_that_is_written_off_waits_for_a_person(cast: C
     invoice = make_invoice(cast)
     payment = paid_by_card(till, invoice, at=at)
     refund(till, payment, "67.90", cast, at)
+    noor = make_person("noor", is_staff=True)
+    StaffSeat.objects.create(user=noor, role=StaffRole.FINANCE)
     with consortium_scope(Scope.COMMAND):
         invoice.refresh_from_db()
-        INVOICE.move(invoice, "written_off")
+        row = propose_write_off(invoice, reason="Cedar is wound up.", tax_effect="kept", by=cast.staff, at=at)
+        approve_write_off(row, by=noor, at=at)
     till.pull("dispute", payment_intent=payment.intent_id, amount=230_000)
     till.hear_new()
     assert stand(invoice) == ("written_off", Decimal("2300.00"))
