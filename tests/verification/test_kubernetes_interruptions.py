@@ -353,6 +353,7 @@ def test_when_each_call_of_ours_fails_once_the_hub_still_lives_and_dies(
 def test_a_call_of_ours_that_always_fails_is_named_by_the_deadline(site: KubernetesSite) -> None:
     found = calls_of_ours(site)
     del found["portal POST configmaps"]  # its path names no hub, so it cannot fail for one alone
+    found.pop("portal DELETE pods", None)  # a pod whose Job is deleted may be gone before anybody asks
     assert len(found) > 20
     with ThreadPoolExecutor(8) as pool:
         said = dict(pool.map(lambda item: always_failing(site, *item), found.items()))
