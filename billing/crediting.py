@@ -145,8 +145,9 @@ def issue_credit_note(
     (`billing.credit_proposals`). Raises Forbidden, CreditInvalid, FourEyes.
     """
     check_staff(by, Permission.ISSUE_INVOICES)
+    # The balance first, as every way of paying locks it: the other way round the two would wait for each other.
+    balance = InvoiceBalance.objects.select_for_update().filter(pk=invoice.pk).first()
     invoice = Invoice.objects.select_for_update(of=("self",)).select_related("issuer", "institution").get(pk=invoice.pk)
-    balance = InvoiceBalance.objects.select_for_update().filter(invoice=invoice).first()
     plan = plan_credit(invoice, nets)
     if not reason.strip() or balance is None:
         raise CreditInvalid(_("Say why: the member reads it on the credit note."), field="reason")

@@ -4,6 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from threading import Event
+from time import sleep
 from typing import Any
 
 import pytest
@@ -11,12 +13,13 @@ from django.db import connection, connections, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billing import ledger
+from billing import balances, ledger
 from billing.crediting import CreditInvalid, left_of, plan_credit
 from billing.models import (
     BillingPeriod,
     CreditNote,
     Invoice,
+    Payment,
 )
 from billing.purchase_orders import (
     orders_of,
@@ -175,6 +178,46 @@ def test_thirty_two_threads_credit_an_invoice_once(committed_db: str, at: dateti
         numbers = sorted(CreditNote.objects.values_list("number", flat=True))
         assert numbers == [f"ICC-CN-2026-00000{number}" for number in (1, 2, 3)]
         assert left_of(maple)[line.pk] == Decimal("10.00")
+
+
+@pytest.mark.slow
+def test_a_credit_and_a_payment_at_once_wait_for_each_other_and_both_end_well(
+    committed_db: str, at: datetime, tmp_path: Path
+) -> None:
+    people = make_cast(at)
+    with consortium_scope(Scope.JOB):
+        month = set_up(people, at)
+        take_in(bill_file(tmp_path, *STORY_ROWS), people, at)
+        _, maple = issued(drafted(month, three_to_one(people), at), at)
+        line = maple.lines.get(kind="direct_cost")
+    locked = Event()
+
+    def payer() -> None:
+        try:
+            with transaction.atomic(), consortium_scope(Scope.JOB):
+                balances.lock(maple.pk)
+                locked.set()
+                sleep(0.5)  # the credit is under way now, and waits
+                Payment.objects.create(
+                    institution_id=maple.institution_id, invoice=maple, provider="stripe", amount=Decimal("1.00"),
+                    currency="CAD", idempotency_key="at once", created_at=at,
+                )  # fmt: skip
+        finally:
+            connections.close_all()
+
+    def staff() -> None:
+        try:
+            locked.wait(5)
+            with consortium_scope(Scope.JOB):
+                credit(maple, {line.pk: Decimal("20.00")}, at)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in (pool.submit(payer), pool.submit(staff)):
+            done.result(20)
+    with consortium_scope(Scope.JOB):
+        assert (Payment.objects.count(), CreditNote.objects.count()) == (1, 1)
 
 
 def test_the_statement_says_what_is_open_after_every_document(
