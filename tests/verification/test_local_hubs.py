@@ -94,6 +94,17 @@ def test_local_hub_drops_root_and_keeps_its_folder_closed(local: LocalSite) -> N
     assert local.password(FIRST, "ada") not in folder.accounts_file.read_text()
 
 
+def test_local_people_save_a_file_again_and_again_though_the_home_lies_in_a_closed_folder(local: LocalSite) -> None:
+    closed = [each for each in local.root.parents if not each.stat().st_mode & 0o001]
+    assert closed, "the folders of pytest are closed to others"
+    with StudentSession(local.driver.observe(FIRST).url) as student:
+        student.sign_in("ada", local.password(FIRST, "ada"))
+        if "ada" not in {server.user_name for server in local.driver.sample(FIRST)}:
+            student.start_server()
+        for _ in range(3):
+            student.write_and_read_back()
+
+
 def test_local_drift_of_the_hubs_own_file_is_shown_without_its_secrets(local: LocalSite) -> None:
     path = HubFolder(local.root, SPEC.slug).config_file
     content = json.loads(path.read_text())

@@ -87,7 +87,8 @@ c.ConfigurableHTTPProxy.auth_token = hub["proxy_token"]
 
 c.JupyterHub.spawner_class = MarkedProcessSpawner
 c.SimpleLocalProcessSpawner.home_dir_template = f"{run}/home/{{username}}"
-c.Spawner.cmd = [sys.executable, "-m", "jupyterhub.singleuser"]
+# -P: the folder of that file holds modules of the portal, which are none of the server's.
+c.Spawner.cmd = [sys.executable, "-P", str(Path(__file__).with_name("single_user.py"))]
 c.Spawner.environment = {mark: os.environ[mark] for mark in MARKS if mark in os.environ}
 c.Spawner.default_url = hub["default_url"]
 c.Spawner.start_timeout = 120

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from django.conf import settings
@@ -267,11 +266,11 @@ def test_an_old_cluster_that_does_not_let_go_asks_an_operator_while_people_work_
 
 
 @pytest.fixture
-def machine() -> Iterator[Path]:
-    """A home that hubs can pass through; in a closed one they could not write a file a second time."""
-    with TemporaryDirectory(prefix="portal-") as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
+def machine(tmp_path: Path) -> Path:
+    """The home of the portal on this machine."""
+    home = tmp_path / "machine"
+    home.mkdir()
+    return home
 
 
 def test_a_hub_moves_from_this_machine_to_a_second_place_on_it_and_on_to_a_cluster(
