@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from consortium.kernel.formats import number_text
 from provisioning.models import Environment
-from provisioning.requests import HubWish
 from provisioning.specs import UserName
+from provisioning.wishes import HubWish
 
 GIB = 1024**3
 # What is offered, smallest first; an agreement with a lower limit shortens the list.

@@ -3,16 +3,13 @@
 Entitlements are checked by the caller (a use case), which knows the agreement; the cluster's room is checked here.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
@@ -25,11 +22,11 @@ from provisioning.hands_off import refuse_hands_off
 from provisioning.models import Cluster, Environment, Hub, HubRevision, SpendingApproval
 from provisioning.models.moves import OPEN_MOVES
 from provisioning.progress import RECONCILE_STEPS
-from provisioning.specs import HubSpec, LocalSignOn, Size, spec_hash
+from provisioning.specs import HubSpec, spec_hash
 from provisioning.states import HUB
+from provisioning.wishes import EnvironmentUnknown, SpecInvalid, first_complaint
 
 RECONCILE = "reconcile_hub"
-MIB = 1024 * 1024
 # States in which a hub holds no place on its cluster.
 PLACELESS = ("requested", "declined", "retired")
 TELL_OPERATORS = "provisioning.mail_hub_requested"
@@ -39,18 +36,6 @@ class SlugTaken(Invalid):
     """Another hub, perhaps another university's, has this short name."""
 
     code = "hub_slug_taken"
-
-
-class EnvironmentUnknown(Invalid):
-    """The catalogue has no such environment, or no longer offers it."""
-
-    code = "environment_unknown"
-
-
-class SpecInvalid(Invalid):
-    """The wish does not make a hub."""
-
-    code = "spec_invalid"
 
 
 class ClusterFull(PortalError):
@@ -75,58 +60,6 @@ class NothingToRetry(PortalError):
     """The hub's work has not failed."""
 
     code = "nothing_to_retry"
-
-
-@dataclass(frozen=True, kw_only=True)
-class HubWish:
-    """What a person asks for in the form, before it is a spec; memory is the limit of one server, in bytes."""
-
-    name: str
-    purpose: str
-    environment: str
-    memory_bytes: int
-    max_servers: int
-    expected_users: int
-    users: frozenset[str]
-    admins: frozenset[str] = frozenset()
-    staging: bool = False
-
-    def spec(self, *, slug: str) -> HubSpec:
-        """Will return the spec of a hub of that slug, its image from the catalogue, half of the memory guaranteed.
-
-        Raises EnvironmentUnknown and SpecInvalid.
-        """
-        environment = Environment.objects.filter(key=self.environment, retired_at=None).first()
-        if environment is None:
-            raise EnvironmentUnknown(_("Choose an environment from the catalogue."), field="environment")
-        limit = self.memory_bytes // MIB
-        try:
-            return HubSpec(
-                slug=slug,
-                display_name=self.name,
-                environment=environment.key,
-                image=environment.image,
-                default_url=environment.default_url,
-                size=Size(memory_guarantee_mib=guaranteed_mib(limit), memory_limit_mib=limit),
-                max_servers=self.max_servers,
-                expected_users=self.expected_users,
-                sign_on=LocalSignOn(allowed_users=self.users, admins=self.admins),
-            )
-        except ValidationError as error:
-            raise SpecInvalid(_first_complaint(error)) from error
-
-
-def guaranteed_mib(limit_mib: int) -> int:
-    """Will return how much of a server's memory limit it is guaranteed, in MiB: half, and 64 at least."""
-    return max(limit_mib // 2, 64)
-
-
-def hub_slug(institution_slug: str, name: str) -> str:
-    """Will make a hub's short name from its institution's and its own: lower case, hyphens, 3 to 40 characters."""
-    words = slugify(f"{institution_slug} {name}")
-    words = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-") or "hub"
-    words = words if words[0].isalpha() else f"hub-{words}"
-    return words[:40].rstrip("-").ljust(3, "x")
 
 
 @transaction.atomic
@@ -363,7 +296,7 @@ def spec_of(revision: HubRevision) -> HubSpec:
     try:
         return HubSpec.model_validate(revision.spec)
     except ValidationError as error:
-        raise SpecInvalid(_first_complaint(error)) from error
+        raise SpecInvalid(first_complaint(error)) from error
 
 
 def _write_revision(
@@ -403,9 +336,3 @@ def _in_order(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _in_order(inner) for key, inner in value.items()}
     return sorted(value) if isinstance(value, list) else value
-
-
-def _first_complaint(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"{where}: {first['msg']}" if where else str(first["msg"])

@@ -12,8 +12,9 @@ from consortium.usecases.hub_price import Asked, hub_price
 from members.entitlements import check_hub, entitlements
 from members.models import Institution, User
 from provisioning.models import Hub, HubRevision
-from provisioning.requests import HubWish, revise_hub, spec_of
+from provisioning.requests import revise_hub, spec_of
 from provisioning.specs import HubSpec
+from provisioning.wishes import HubWish
 
 MIB = 1024 * 1024
 

@@ -21,8 +21,8 @@ from consortium.kernel.periods import Month, local_month
 from consortium.kernel.tenancy import Scope, consortium_scope
 from members.entitlements import Entitlements
 from provisioning.queries import month_use
-from provisioning.requests import MIB, guaranteed_mib
 from provisioning.spending import Spending
+from provisioning.wishes import MIB, guaranteed_mib
 
 LOOKS_BACK: Final = 6
 HOURS_OF_A_MONTH: Final = Decimal(730)

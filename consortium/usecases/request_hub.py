@@ -18,6 +18,7 @@ from provisioning import requests
 from provisioning.models import Cluster, Environment, Hub
 from provisioning.pairs import refuse_twin, request_twin
 from provisioning.spending import approve_spending, ask_spending, question_of
+from provisioning.wishes import MIB, HubWish, hub_slug
 
 AGREEMENT = System("agreement")
 
@@ -72,7 +73,7 @@ def preview_hub(entitlement: Entitlements, *, environment: str, asked: Asked, at
 
 
 @transaction.atomic
-def request_hub(*, institution: Institution, wish: requests.HubWish, by: User, at: datetime) -> Hub:
+def request_hub(*, institution: Institution, wish: HubWish, by: User, at: datetime) -> Hub:
     """Write the request with its estimate, and ask whoever must approve it.
 
     Those who set the member's budget where the month would go beyond it; consortium staff
@@ -97,7 +98,7 @@ def request_hub(*, institution: Institution, wish: requests.HubWish, by: User, a
     hub = requests.request_hub(
         institution=institution,
         cluster=cluster,
-        spec=wish.spec(slug=requests.hub_slug(institution.slug, wish.name)),
+        spec=wish.spec(slug=hub_slug(institution.slug, wish.name)),
         agreement_id=entitlement.agreement_id,
         zone=entitlement.zone,
         by=by,
@@ -126,7 +127,7 @@ def add_twin(production: Hub, *, by: User, at: datetime) -> Hub:
     entitlement = entitlements(production.institution_id, at=at)
     cluster = production.cluster if production.cluster.retired_at is None else _cluster(entitlement)
     spec = requests.spec_of(production.revisions.get(generation=production.generation))
-    memory = spec.size.memory_limit_mib * requests.MIB
+    memory = spec.size.memory_limit_mib * MIB
     check_hub(
         entitlement,
         environment=spec.environment,
@@ -170,7 +171,7 @@ def allow_spending(hub: Hub, *, by: User, at: datetime) -> None:
         _approve(hub, at=at)
 
 
-def asked_by(wish: requests.HubWish) -> Asked:
+def asked_by(wish: HubWish) -> Asked:
     """What the price depends on."""
     return Asked(memory_bytes=wish.memory_bytes, max_servers=wish.max_servers, expected_users=wish.expected_users)
 

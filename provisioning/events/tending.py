@@ -18,8 +18,9 @@ from consortium.kernel.tenancy import Scope, consortium_scope
 from provisioning.event_states import EVENT
 from provisioning.hands_off import QUIET
 from provisioning.models import EventWindow, Hub
-from provisioning.requests import SpecInvalid, spec_of, write_next_revision
+from provisioning.requests import spec_of, write_next_revision
 from provisioning.specs import Cull
+from provisioning.wishes import SpecInvalid
 
 BY: Final = audit.System("events")
 GONE: Final = ("retiring", "retired")

@@ -28,8 +28,8 @@ from members.agreements import sign_agreement
 from members.models import Agreement, Institution, Issuer, Membership, User
 from members.onboarding import approve_application, save_application, start_application, submit_application
 from provisioning.models import Hub, HubDay, HubDayUser
-from provisioning.requests import HubWish
 from provisioning.states import HUB
+from provisioning.wishes import HubWish
 
 CONSENT_TITLE = "Vice-President, Finance"
 

@@ -39,8 +39,9 @@ from members.roles import Role
 from provisioning.drivers import driver_for, local_driver, target_of
 from provisioning.gateways.jupyterhub.student import StudentSession
 from provisioning.models import Hub, Sample, SamplingRun
-from provisioning.requests import HubWish, approve_hub
+from provisioning.requests import approve_hub
 from provisioning.rollups import roll_recent
+from provisioning.wishes import HubWish
 
 NEWCOMER = "uvic"
 STUDENT = "student"

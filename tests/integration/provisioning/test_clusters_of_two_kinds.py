@@ -25,7 +25,8 @@ from provisioning.drift import check_drift, repair_hub
 from provisioning.drivers import driver_for
 from provisioning.gateways.base import HubTarget
 from provisioning.models import Cluster, Hub
-from provisioning.requests import HubWish, approve_hub, reconcile_job, request_hub
+from provisioning.requests import approve_hub, reconcile_job, request_hub
+from provisioning.wishes import HubWish
 from tests.cast import Cast, make_cast
 from tests.cluster.merging import merged
 from tests.cluster.server import TOKEN, Call, Outcome

@@ -9,7 +9,8 @@ from members.models import Institution
 from provisioning.catalogue import load_catalogue
 from provisioning.models import Hub, Sample, SamplingRun
 from provisioning.pseudonyms import pseudonym
-from provisioning.requests import HubWish, request_hub
+from provisioning.requests import request_hub
+from provisioning.wishes import HubWish
 from tests.cast import Cast
 
 WISH = HubWish(

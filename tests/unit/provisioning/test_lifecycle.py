@@ -20,7 +20,8 @@ from provisioning.gateways.base import Difference, GatewayError, HubState, HubTa
 from provisioning.holds import HubHeld, hold_hub, hold_on, release_hub
 from provisioning.lifecycle import ActUnderWay, act_under_way, resume_hub, retire_hub, suspend_hub
 from provisioning.models import Hub, HubHold
-from provisioning.requests import NothingToRetry, SpecInvalid, revise_hub, spec_of
+from provisioning.requests import NothingToRetry, revise_hub, spec_of
+from provisioning.wishes import SpecInvalid
 from tests.cast import Cast, make_cast
 from tests.unit.members.story import deliver
 from tests.unit.provisioning.stories import running_hub

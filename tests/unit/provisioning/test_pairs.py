@@ -15,9 +15,10 @@ from members.entitlements import EntitlementExceeded
 from provisioning.events.tending import tend_events
 from provisioning.models import Hub, HubRevision, Rollout, ServiceStatement
 from provisioning.pairs import HasTwin, NotTried, twin_slug
-from provisioning.requests import SpecInvalid, approve_hub, decline_hub, revise_hub, spec_of
+from provisioning.requests import approve_hub, decline_hub, revise_hub, spec_of
 from provisioning.rollouts import watch_rollouts
 from provisioning.service_level.statements import make_due_statements
+from provisioning.wishes import SpecInvalid
 from tests.cast import Cast
 from tests.unit.provisioning.stories import WISH, looked
 from tests.unit.provisioning.support_stories import agreed_hub

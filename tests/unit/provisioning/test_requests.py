@@ -15,18 +15,16 @@ from provisioning.models import Cluster, Environment, Hub, HubRevision
 from provisioning.requests import (
     ClusterFull,
     ClusterRetired,
-    EnvironmentUnknown,
     NothingToRetry,
     SlugTaken,
-    SpecInvalid,
     approve_hub,
     decline_hub,
-    hub_slug,
     request_hub,
     retry_hub,
     revise_hub,
     spec_of,
 )
+from provisioning.wishes import EnvironmentUnknown, SpecInvalid, hub_slug
 from tests.cast import Cast
 from tests.unit.provisioning.stories import WISH, requested_hub
 
