@@ -1,160 +1,28 @@
 """The simulated Stripe, driven by Stripe's own library as the portal drives it."""
 
-import http.client
-import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode, urlsplit
 
 import pytest
 import stripe
 
-from consortium.embedded.stripe_simulator.forging import FORGERIES
 from consortium.embedded.stripe_simulator.server import Simulator
-from consortium.embedded.stripe_simulator.settings import Settings
-
-from .conftest import wait_until
-
-KEY, SECRET = "sk_test_simulator_of_the_tests", "whsec_of_the_tests"
-GOOD, DECLINED = "4242 4242 4242 4242", "4000000000000002"
-RETURN_URL = "http://127.0.0.1:9/thanks?session={CHECKOUT_SESSION_ID}"
-
-
-class Receiver:
-    """The portal's end of the webhooks: keeps what arrives, answers what the test wants."""
-
-    def __init__(self) -> None:
-        self.arrived: list[stripe.Event] = []
-        self.answers: list[int] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                try:
-                    signature = self.headers.get("Stripe-Signature", "")
-                    receiver.arrived.append(stripe.Webhook.construct_event(body, signature, SECRET))
-                except (ValueError, stripe.SignatureVerificationError):
-                    receiver.answers.insert(0, 400)
-                self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/webhook"
-
-    def types(self) -> list[str]:
-        return [event.type for event in self.arrived]
-
-    def count(self, event_type: str) -> int:
-        return self.types().count(event_type)
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    thread = threading.Thread(target=receiver.server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield receiver
-    receiver.server.shutdown()
-    thread.join()
-    receiver.server.server_close()
-
-
-@pytest.fixture
-def start(tmp_path: Path, receiver: Receiver) -> Iterator[Callable[[], Simulator]]:
-    """Starts a simulator; called again it is a restart with the same state."""
-    running: list[tuple[Simulator, threading.Thread]] = []
-
-    def stop_all() -> None:
-        while running:
-            simulator, thread = running.pop()
-            simulator.stop()
-            thread.join()
-
-    def start_again() -> Simulator:
-        stop_all()
-        settings = Settings(
-            port=0, state=tmp_path / "stripe.sqlite3", webhook_url=receiver.url, webhook_secret=SECRET, api_key=KEY
-        )
-        simulator = Simulator(settings)
-        thread = threading.Thread(target=simulator.serve)
-        thread.start()
-        running.append((simulator, thread))
-        return simulator
-
-    yield start_again
-    stop_all()
-
-
-@pytest.fixture
-def simulator(start: Callable[[], Simulator]) -> Simulator:
-    return start()
-
-
-@pytest.fixture
-def client(simulator: Simulator) -> stripe.StripeClient:
-    return connect(simulator)
-
-
-def connect(simulator: Simulator, key: str = KEY) -> stripe.StripeClient:
-    return stripe.StripeClient(key, base_addresses={"api": simulator.url}, max_network_retries=0)
-
-
-def wanted(amount: int = 123_456, currency: str = "cad", **more: Any) -> Any:
-    """The parameters of a session for one line."""
-    line = {
-        "price_data": {"currency": currency, "unit_amount": amount, "product_data": {"name": "Invoice 2026-0001"}},
-        "quantity": 1,
-    }
-    return {"mode": "payment", "line_items": [line], "success_url": RETURN_URL, **more}
-
-
-def new_session(client: stripe.StripeClient, amount: int = 123_456, **more: Any) -> stripe.checkout.Session:
-    return client.v1.checkout.sessions.create(params=wanted(amount, **more))
-
-
-def browse(url: str, fields: dict[str, str] | None = None) -> tuple[int, http.client.HTTPMessage, str]:
-    """What a browser without scripts would do: GET the page, or POST its form; redirects are not followed."""
-    target = urlsplit(url)
-    connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=10)
-    form = {"Content-Type": "application/x-www-form-urlencoded"}
-    if fields is None:
-        connection.request("GET", target.path)
-    else:
-        connection.request("POST", target.path, urlencode(fields), form)
-    response = connection.getresponse()
-    text = response.read().decode()
-    connection.close()
-    return response.status, response.headers, text
-
-
-def pay(session: stripe.checkout.Session, number: str = GOOD) -> int:
-    return browse(str(session.url), {"method": "card", "number": number, "email": "ap@u.example"})[0]
-
-
-def pull(simulator: Simulator, lever: str, **wishes: Any) -> dict[str, Any]:
-    """Uses one of the levers that only a simulator has."""
-    target = urlsplit(simulator.url)
-    connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=10)
-    connection.request("POST", f"/_simulator/{lever}", json.dumps(wishes), {"Authorization": f"Bearer {KEY}"})
-    answer: dict[str, Any] = json.loads(connection.getresponse().read())
-    connection.close()
-    return answer
-
-
-def intent_of(client: stripe.StripeClient, session: stripe.checkout.Session) -> stripe.PaymentIntent:
-    key = client.v1.checkout.sessions.retrieve(session.id).payment_intent
-    return client.v1.payment_intents.retrieve(
-        str(key), params={"expand": ["latest_charge", "latest_charge.balance_transaction"]}
-    )
+from tests.integration.embedded.conftest import wait_until
+from tests.integration.embedded.stripe_account import (
+    DECLINED,
+    GOOD,
+    RETURN_URL,
+    Receiver,
+    browse,
+    connect,
+    intent_of,
+    new_session,
+    pay,
+    pull,
+    wanted,
+)
 
 
 def test_a_paid_session_tells_its_charge_and_what_stripe_keeps(client: stripe.StripeClient) -> None:
@@ -318,47 +186,6 @@ def test_lists_come_in_pages_the_newest_first(client: stripe.StripeClient) -> No
     assert [customer.id for customer in page.auto_paging_iter()] == made[::-1]
 
 
-def test_signed_events_tell_of_the_payment(client: stripe.StripeClient, receiver: Receiver) -> None:
-    session = new_session(client, metadata={"invoice": "7"})
-    pay(session)
-    wait_until(lambda: "checkout.session.completed" in receiver.types())
-    event = next(event for event in receiver.arrived if event.type == "checkout.session.completed")
-    assert event.data.object["id"] == session.id
-    assert event.data.object["metadata"]["invoice"] == "7"
-    assert client.v1.events.retrieve(event.id).type == event.type
-    assert "payment_intent.succeeded" in [kept.type for kept in client.v1.events.list().data]
-
-
-def test_an_event_is_sent_again_until_the_receiver_takes_it(client: stripe.StripeClient, receiver: Receiver) -> None:
-    receiver.answers = [500]
-    client.v1.customers.create(params={"name": "once more"})
-    wait_until(lambda: len(receiver.arrived) == 2)
-    assert receiver.arrived[0].id == receiver.arrived[1].id
-
-
-def test_an_event_that_was_not_taken_survives_a_restart(start: Callable[[], Simulator], receiver: Receiver) -> None:
-    simulator = start()
-    pull(simulator, "webhooks", fail_next=1)
-    connect(simulator).v1.customers.create(params={"name": "lost on the way"})
-    wait_until(lambda: pull(simulator, "webhooks")["fail_next"] == 0)
-    assert receiver.arrived == []
-    start()
-    wait_until(lambda: receiver.types() == ["customer.created"])
-
-
-def test_events_are_doubled_and_turned_round_on_demand(
-    simulator: Simulator, client: stripe.StripeClient, receiver: Receiver
-) -> None:
-    pull(simulator, "webhooks", copies=2, shuffle=True)
-    pay(new_session(client))
-    wait_until(lambda: len(receiver.arrived) == 8)
-    kinds = receiver.types()
-    assert all(kinds.count(kind) == 2 for kind in set(kinds))
-    assert kinds.index("checkout.session.completed") < kinds.index("payment_intent.created")
-    assert pull(simulator, "webhooks", copies=1, shuffle=False, resend="all")["resent"] == 4
-    wait_until(lambda: len(receiver.arrived) == 12)
-
-
 def test_a_dispute_takes_the_money_back_and_a_won_one_returns_it(
     simulator: Simulator, client: stripe.StripeClient, receiver: Receiver
 ) -> None:
@@ -370,26 +197,6 @@ def test_a_dispute_takes_the_money_back_and_a_won_one_returns_it(
     assert client.v1.disputes.retrieve(dispute["id"]).status == "needs_response"
     assert pull(simulator, "close_dispute", dispute=dispute["id"], won=True)["status"] == "won"
     wait_until(lambda: "charge.dispute.funds_reinstated" in receiver.types())
-
-
-def test_a_message_that_is_lost_never_arrives_and_stands_in_the_list(
-    simulator: Simulator, client: stripe.StripeClient, receiver: Receiver
-) -> None:
-    pull(simulator, "webhooks", lose_next=1)
-    lost = client.v1.customers.create(params={"name": "unheard"})
-    heard = client.v1.customers.create(params={"name": "heard"})
-    wait_until(lambda: receiver.arrived != [])
-    assert [event.data.object["id"] for event in receiver.arrived] == [heard.id]
-    assert [event.data.object["id"] for event in client.v1.events.list().data] == [heard.id, lost.id]
-
-
-def test_what_was_done_is_kept_when_its_answer_is_lost(simulator: Simulator, client: stripe.StripeClient) -> None:
-    pull(simulator, "network", answers_lost=1)
-    options: stripe.RequestOptions = {"idempotency_key": "lost"}
-    with pytest.raises(stripe.APIConnectionError):
-        client.v1.customers.create(params={"name": "once"}, options=options)
-    again = client.v1.customers.create(params={"name": "once"}, options=options)
-    assert [customer.id for customer in client.v1.customers.list().data] == [again.id]
 
 
 def test_a_refund_of_a_debit_is_pending_and_a_disputed_charge_is_not_refunded(
@@ -408,14 +215,6 @@ def test_a_refund_of_a_debit_is_pending_and_a_disputed_charge_is_not_refunded(
         client.v1.refunds.create(params={"payment_intent": intent.id, "amount": 1_000})
     with pytest.raises(stripe.InvalidRequestError, match="cannot be closed"):
         client.v1.disputes.close(returned["id"])
-
-
-def test_forgeries_are_refused_by_stripe_s_own_library_but_for_those_of_another_clock_account_or_kind(
-    simulator: Simulator, receiver: Receiver
-) -> None:
-    accepted = {kind for kind in FORGERIES if pull(simulator, "forge", kind=kind)["status"] == 200}
-    # These are why the portal looks closer than the library.
-    assert accepted == {"from_the_future", "other_account", "other_mode", "wrong_type", "oversize"}
 
 
 def test_concurrent_payers_of_one_session_pay_it_once(client: stripe.StripeClient) -> None:
