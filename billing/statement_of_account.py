@@ -16,6 +16,7 @@ from billing import money_back_story, writing_off_story
 from billing.models import CreditNote, Invoice, MemberCredit, MemberCreditUse, Payment
 from billing.queries import NOT_MEMBERS_BUSINESS
 from billing.snapshot import InvoiceSnapshot
+from billing.ways_of_paying import method_name
 from consortium.kernel.exports import safe_cell
 from consortium.kernel.money import EXACT, exact_sum, plain
 from consortium.kernel.periods import local_date
@@ -116,7 +117,7 @@ def _events(institution_id: UUID, zone: str) -> Iterator[_Event]:
     paid = Payment.objects.filter(institution_id=institution_id, status="succeeded", succeeded_at__isnull=False)
     for payment in paid.select_related("invoice"):
         assert payment.succeeded_at is not None  # noqa: S101 - the query says so
-        about = _("On invoice %(number)s") % {"number": payment.invoice.number}
+        about = _("%(what)s, invoice %(number)s") % {"what": method_name(payment), "number": payment.invoice.number}
         reference, on = payment.intent_id or str(payment.pk), local_date(payment.succeeded_at, zone)
         amount = EXACT.minus(payment.amount)
         yield _Event(on, 2, reference, "payment", about, amount, payment.currency, payment.invoice_id)

@@ -16,7 +16,6 @@ from billing.documents import invoice_document, receipt_document
 from billing.documents.credit_notes import credit_note_document
 from billing.documents.invoice import invoice_page
 from billing.documents.kept import FACTURX, UBL, electronic_document, why_not_electronic
-from billing.documents.receipt import method_name
 from billing.exports import lines_csv
 from billing.models import CreditNote, Invoice, InvoiceDelivery, Payment
 from billing.order_views import standings_of
@@ -25,6 +24,7 @@ from billing.queries import ageing, invoices_of
 from billing.snapshot import InvoiceSnapshot
 from billing.statement_views import issuers_of
 from billing.statements import happenings, next_invoice_on, row_of, rows_of
+from billing.ways_of_paying import method_name
 from consortium.kernel.clock import now
 from consortium.kernel.documents import read
 from consortium.kernel.periods import local_date

@@ -2,25 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from billing.documents import words
 from billing.documents.invoice import Fact, Party, issuer_of, payer_of, registrations_of
 from billing.models import Payment
 from billing.snapshot import InvoiceSnapshot
-
-METHOD_NAMES: Final[dict[str, Promise]] = {
-    "card": gettext_lazy("Card"),
-    "acss_debit": gettext_lazy("Canadian bank debit"),
-    "us_bank_account": gettext_lazy("US bank debit"),
-    "bank_transfer": gettext_lazy("Bank transfer"),
-    "cheque": gettext_lazy("Cheque"),
-    "wire": gettext_lazy("Wire"),
-}
+from billing.ways_of_paying import method_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +60,3 @@ def receipt_page(snapshot: InvoiceSnapshot, payment: Payment) -> ReceiptPage:
         ),
         total=words.money(snapshot.total, snapshot.currency),
     )
-
-
-def method_name(payment: Payment) -> str:
-    """How a payment was made, in words."""
-    return str(METHOD_NAMES.get(payment.method) or (_("By hand") if payment.provider == "manual" else _("Online")))

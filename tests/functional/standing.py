@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,7 +15,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.conf import settings
 from django.test import override_settings
-from playwright.sync_api import Browser, Page, ViewportSize
+from playwright.sync_api import Browser, Page
 
 from consortium.embedded.guardian import new_run_id
 from consortium.embedded.ports import free_port
@@ -24,9 +24,7 @@ from consortium.management.demo.processes import all_processes
 from members.models import User
 from tests.cast import PASSWORD
 from tests.functional.conftest import totp
-from tests.functional.looking import check
-
-WIDE, NARROW = ViewportSize(width=1280, height=900), ViewportSize(width=320, height=640)
+from tests.functional.windows import WIDE, Window
 
 
 @dataclass
@@ -80,34 +78,24 @@ def may_sign_in(user: User, *, second_factor: bool) -> str:
 
 
 @dataclass
-class Window:
-    """A page, and what went wrong on it."""
+class PersonWindow(Window):
+    """A window of somebody who may sign in."""
 
-    page: Page
-    url: str
-    journey: str
-    problems: list[str] = field(default_factory=list)
-
-    def open(self, path: str, language: str = "en") -> Page:
-        """Go to a path of the portal, which must answer well."""
-        response = self.page.goto(f"{self.url}/{language}/{path}")
-        assert response is not None
-        assert response.status == 200, path
+    def visit(self, path: str, language: str = "en") -> Page:
+        """Go to a page of the portal in a language; it must answer well."""
+        self.open(f"/{language}/{path}")
         return self.page
 
     def look(self, name: str, *paths: str) -> None:
-        """Axe, the console and a phone's width: this page, then `paths` in French."""
-        for each in ("", *paths):
-            if each:
-                self.open(each, "fr")
-            check(self, f"{self.journey} {name}{'-fr' if each else ''}")
-            self.page.set_viewport_size(NARROW)
-            assert self.page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], name
-            self.page.set_viewport_size(WIDE)
+        """Axe, the console, one h1 and a phone's width: of this page, then of `paths` in French."""
+        self.looked_at(name)
+        for each in paths:
+            self.visit(each, "fr")
+            self.looked_at(f"{name}-fr")
 
     def sign_in(self, user: User, secret: str = "") -> None:
         """Sign in on the page, with the second factor where one is asked for."""
-        page = self.open("accounts/login/")
+        page = self.visit("accounts/login/")
         page.locator("input[name=login]").fill(user.email)
         page.locator("input[name=password]").fill(PASSWORD)
         page.locator("input[name=password]").press("Enter")
@@ -117,12 +105,10 @@ class Window:
         page.wait_for_url(lambda url: "/accounts/" not in url)
 
 
-def window(browser: Browser, url: str, journey: str) -> Window:
+def person_window(browser: Browser, url: str, journey: str) -> PersonWindow:
     """A fresh browser."""
-    page = browser.new_context(viewport=WIDE).new_page()
-    opened = Window(page, url, journey)
-    page.on("console", lambda m: opened.problems.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: opened.problems.append(str(error)))
+    opened = PersonWindow(browser.new_context(viewport=WIDE).new_page(), url, journey)
+    opened.note_problems()
     return opened
 
 

@@ -26,7 +26,7 @@ from consortium.kernel.clock import now
 from consortium.kernel.periods import local_month
 from consortium.kernel.tenancy import Scope, consortium_scope
 from tests.cast import Cast, make_cast
-from tests.functional.standing import Standing, Window, may_sign_in, press, stand, window
+from tests.functional.standing import PersonWindow, Standing, may_sign_in, person_window, press, stand
 from tests.integration.billing.stories import RUN, facts, register
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.usefixtures("one_thread_is_enough")]
@@ -76,7 +76,7 @@ def standing(committed_db: str, cast: Cast, tmp_path_factory: pytest.TempPathFac
 def test_one_invoice_is_paid_by_card_and_one_by_transfer(
     standing: Standing, cast: Cast, browser: Browser, tmp_path: Path
 ) -> None:
-    clerk, comptable, sam, fin = (window(browser, standing.url, "finance") for _ in range(4))
+    clerk, comptable, sam, fin = (person_window(browser, standing.url, "finance") for _ in range(4))
     cedar, maple = invoice_of("cedar"), invoice_of("maple")
     open_the_link(clerk, standing, cedar, "en")
     pay_by_card_with_a_double_click(clerk, cedar)
@@ -111,7 +111,7 @@ def mailed_link(standing: Standing, invoice: Invoice, page: Page) -> str:
     raise AssertionError(f"no mail with a link reached {recipient}")
 
 
-def open_the_link(payer: Window, standing: Standing, invoice: Invoice, language: str) -> None:
+def open_the_link(payer: PersonWindow, standing: Standing, invoice: Invoice, language: str) -> None:
     """The link of the invoice's mail opens without a session; the other language is one click away; the PDF opens."""
     page = payer.page
     page.goto(mailed_link(standing, invoice, page))
@@ -134,7 +134,7 @@ def _href(page: Page, words: re.Pattern[str]) -> str:
     return "/".join(page.url.split("/")[:3]) + address
 
 
-def pay_by_card_with_a_double_click(clerk: Window, invoice: Invoice) -> None:
+def pay_by_card_with_a_double_click(clerk: PersonWindow, invoice: Invoice) -> None:
     """However often the button is pressed, there is one payment; the page says so, and the receipt is there."""
     page = clerk.page
     page.get_by_role("button", name="Choose how to pay").dblclick()
@@ -150,12 +150,12 @@ def pay_by_card_with_a_double_click(clerk: Window, invoice: Invoice) -> None:
         assert (payment.status, payment.amount) == ("succeeded", invoice.total)
 
 
-def import_the_file_twice(sam: Window, maple: Invoice, folder: Path) -> None:
+def import_the_file_twice(sam: PersonWindow, maple: Invoice, folder: Path) -> None:
     """The second time nothing is new."""
     file = folder / "camt053.xml"
     file.write_bytes(statement(maple))
     for words in ("1 new lines, 0 known already", "0 new lines, 1 known already"):
-        page = sam.open("staff/billing/bankline/tools/bring/")
+        page = sam.visit("staff/billing/bankline/tools/bring/")
         page.get_by_label("Account").select_option(index=1)
         page.get_by_label("Statement").set_input_files(file)
         page.get_by_label("Only look into it").press("Space")
@@ -185,9 +185,9 @@ def statement(invoice: Invoice) -> bytes:
     ).encode()
 
 
-def accept_the_match(sam: Window, maple: Invoice) -> None:
+def accept_the_match(sam: PersonWindow, maple: Invoice) -> None:
     """The likeliest invoice stands first, with the reason; one press matches it, once."""
-    page = sam.open("staff/billing/bankline/")
+    page = sam.visit("staff/billing/bankline/")
     page.locator("#result_list tbody th a").first.press("Enter")
     expect(page.get_by_text(str(maple.number)).first).to_be_visible()
     sam.look("reconcile")
@@ -198,7 +198,7 @@ def accept_the_match(sam: Window, maple: Invoice) -> None:
         assert (match.amount, Invoice.objects.get(pk=maple.pk).status) == (maple.total, "paid")
 
 
-def see_the_receipt(comptable: Window) -> None:
+def see_the_receipt(comptable: PersonWindow) -> None:
     """The payer's page says it in French, with the receipt."""
     page = comptable.page
     receipt = page.get_by_role("link", name=re.compile("^Reçu"))
@@ -211,9 +211,9 @@ def see_the_receipt(comptable: Window) -> None:
     comptable.look("paid-fr")
 
 
-def the_statement_is_zero(fin: Window) -> None:
+def the_statement_is_zero(fin: PersonWindow) -> None:
     """Cedar's statement of account: nothing is owed."""
-    page = fin.open("i/cedar/invoices/")
+    page = fin.visit("i/cedar/invoices/")
     press(page, "link", "Statement")
     expect(page.get_by_text(re.compile(r"\b0\.00.CAD")).first).to_be_visible()
     fin.look("statement")

@@ -24,7 +24,7 @@ from provisioning.gateways.base import HubTarget
 from provisioning.gateways.local.driver import LocalDriver
 from provisioning.models import Hub
 from tests.cast import Cast, make_cast
-from tests.functional.standing import Standing, Window, may_sign_in, press, stand, window
+from tests.functional.standing import PersonWindow, Standing, may_sign_in, person_window, press, stand
 from tests.unit.members import story
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.usefixtures("one_thread_is_enough")]
@@ -66,24 +66,24 @@ def standing(committed_db: str, cast: Cast, tmp_path_factory: pytest.TempPathFac
 def test_a_hub_is_requested_approved_watched_through_a_crash_opened_and_cut_off(
     standing: Standing, cast: Cast, browser: Browser
 ) -> None:
-    theo = window(browser, standing.url, "hub")
+    theo = person_window(browser, standing.url, "hub")
     theo.sign_in(cast.technical)
     request_it(theo)
     # The place takes orders and does nothing yet, so that the worker waits in the middle of its work.
     standing.pause("hubs", signal.SIGSTOP)
     secret = may_sign_in(cast.staff, second_factor=True)
-    approve_it(window(browser, standing.url, "hub"), cast, secret)
+    approve_it(person_window(browser, standing.url, "hub"), cast, secret)
     watch_the_worker_die(theo, standing)
-    open_it(window(browser, standing.url, "hub"), theo.page, standing, cast)
+    open_it(person_window(browser, standing.url, "hub"), theo.page, standing, cast)
     cut_it_off(theo, standing)
     assert theo.problems == []
 
 
-def request_it(theo: Window) -> None:
+def request_it(theo: PersonWindow) -> None:
     """Leave a field out, read why, mend it, send it."""
-    page = theo.open("i/cedar/hubs/request/")
+    page = theo.visit("i/cedar/hubs/request/")
     theo.look("request", "i/cedar/hubs/request/")
-    page = theo.open("i/cedar/hubs/request/")
+    page = theo.visit("i/cedar/hubs/request/")
     page.get_by_label("Name of the hub").fill("Statistics 2026")
     page.get_by_label("Sign-in names for the trial").fill("ada\ngrace")
     page.get_by_label("People you expect").fill("60")
@@ -104,10 +104,10 @@ def request_it(theo: Window) -> None:
     theo.look("waiting", HUB)
 
 
-def approve_it(sam: Window, cast: Cast, secret: str) -> None:
+def approve_it(sam: PersonWindow, cast: Cast, secret: str) -> None:
     """Staff find the request, read what will happen, and approve."""
     sam.sign_in(cast.staff, secret)
-    page = sam.open("staff/provisioning/hub/")
+    page = sam.visit("staff/provisioning/hub/")
     press(page, "link", TARGET.slug)
     press(page, "link", "Approve and set up")
     expect(page.get_by_text("Second-year statistics")).to_be_visible()
@@ -118,9 +118,9 @@ def approve_it(sam: Window, cast: Cast, secret: str) -> None:
     page.context.close()
 
 
-def watch_the_worker_die(theo: Window, standing: Standing) -> None:
+def watch_the_worker_die(theo: PersonWindow, standing: Standing) -> None:
     """The page goes on by itself: running, stalled once the worker is dead, finished when another one took over."""
-    page = theo.open(HUB)
+    page = theo.visit(HUB)
     panel = page.locator("#hub-progress")
     expect(panel.get_by_text("Running", exact=True)).to_be_visible()
     expect(panel.locator("[aria-current=step]")).to_contain_text("Start the hub", timeout=20_000)
@@ -129,7 +129,7 @@ def watch_the_worker_die(theo: Window, standing: Standing) -> None:
     expect(panel.get_by_text("Stalled", exact=True)).to_be_visible(timeout=(SILENCE + 10) * 1000)
     expect(panel.get_by_text("Work goes on by itself when the worker is back")).to_be_visible()
     theo.look("stalled", HUB)
-    page = theo.open(HUB)
+    page = theo.visit(HUB)
     standing.pause("hubs", signal.SIGCONT)
     standing.processes.release("worker")
     expect(panel.get_by_text("Finished", exact=True)).to_be_visible(timeout=60_000)
@@ -147,7 +147,7 @@ def it_was_made_once(standing: Standing) -> None:
     assert [path.parent.name for path in standing.home.glob("hubs/*/desired.json")] == [TARGET.slug]
 
 
-def open_it(student: Window, page: Page, standing: Standing, cast: Cast) -> None:
+def open_it(student: PersonWindow, page: Page, standing: Standing, cast: Cast) -> None:
     """The button leads to the real hub, where a student signs in and gets a server."""
     address = page.get_by_role("link", name="Open the hub").first.get_attribute("href")
     assert address is not None
@@ -163,15 +163,15 @@ def open_it(student: Window, page: Page, standing: Standing, cast: Cast) -> None
     assert (mail.recipient, address in mail.body) == (cast.technical.email, True)
 
 
-def cut_it_off(theo: Window, standing: Standing) -> None:
+def cut_it_off(theo: PersonWindow, standing: Standing) -> None:
     """Nobody reaches the hub any more: its page says so, and since when."""
     standing.processes.hold("hubs")
-    page = theo.open(HUB)
+    page = theo.visit(HUB)
     for _ in range(30):
         if page.get_by_text("The hub does not answer").count():
             break
         page.wait_for_timeout(500)
-        page = theo.open(HUB)
+        page = theo.visit(HUB)
     notice = page.locator(".notice", has_text="The hub does not answer")
     expect(notice).to_contain_text("Unreachable since")
     expect(notice.locator("time").first).to_be_visible()

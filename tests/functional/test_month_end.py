@@ -34,7 +34,7 @@ from members.models import Institution, Membership, Seat, StaffSeat, User
 from members.onboarding import approve_application
 from members.roles import StaffRole
 from tests.cast import Cast, make_cast, make_person
-from tests.functional.standing import Standing, Window, may_sign_in, press, stand, window
+from tests.functional.standing import PersonWindow, Standing, may_sign_in, person_window, press, stand
 from tests.integration.billing.stories import CEDAR, MAPLE, bill_file, register
 from tests.unit.members import story
 
@@ -119,7 +119,7 @@ def test_a_month_is_closed_by_two_people_and_corrected_by_a_credit_note(
     standing: Standing, world: World, browser: Browser
 ) -> None:
     run = f"staff/billing/billingrun/icc/{world.month}/"
-    fay, sol, owner = (window(browser, standing.url, "month-end") for _ in range(3))
+    fay, sol, owner = (person_window(browser, standing.url, "month-end") for _ in range(3))
     fay.sign_in(world.first, may_sign_in(world.first, second_factor=True))
     fix_what_the_preflight_finds(fay, run)
     prepare(fay, run, standing)
@@ -132,15 +132,15 @@ def test_a_month_is_closed_by_two_people_and_corrected_by_a_credit_note(
         assert each.problems == []
 
 
-def fix_what_the_preflight_finds(fay: Window, run: str) -> None:
+def fix_what_the_preflight_finds(fay: PersonWindow, run: str) -> None:
     """100.00 USD that nobody would pay stops the month; a rule is written, tried and kept, the bill placed again."""
-    page = fay.open("staff/")
+    page = fay.visit("staff/")
     fay.look("queue")
-    page = fay.open(run)
+    page = fay.visit(run)
     expect(page.get_by_text("1 rows of 100.00 USD are claimed by no rule")).to_be_visible()
     expect(page.get_by_text("stops the month")).to_be_visible()
     fay.look("preflight")
-    page = fay.open("staff/billing/matchingrule/tools/write/")
+    page = fay.visit("staff/billing/matchingrule/tools/write/")
     page.get_by_label("Name").fill("the rest is Cedar's")
     page.get_by_label("Looks at").select_option("everything")
     page.get_by_label("Goes to").select_option("direct")
@@ -151,20 +151,20 @@ def fix_what_the_preflight_finds(fay: Window, run: str) -> None:
     page.get_by_label("Keep the rule behind the others").press("Space")
     press(page, "button", "Try it, or keep it")
     expect(page.get_by_text("Bills can be placed again.")).to_be_visible()
-    page = fay.open("staff/billing/billimport/")
+    page = fay.visit("staff/billing/billimport/")
     page.locator("#result_list tbody th a").first.press("Enter")
     press(page, "link", "Place its rows again")
     fay.look("place")
     press(page, "button", "Place its rows again")
     expect(page.get_by_text("Place its rows again: ")).to_be_visible()
-    page = fay.open(run)
+    page = fay.visit(run)
     expect(page.get_by_text("Nothing is missing")).to_be_visible()
 
 
-def prepare(fay: Window, run: str, standing: Standing) -> None:
+def prepare(fay: PersonWindow, run: str, standing: Standing) -> None:
     """The drafts are made by a worker; the page says how far it is, reload or not."""
     standing.pause("worker", signal.SIGSTOP)
-    page = fay.open(run)
+    page = fay.visit(run)
     press(page, "button", _prepare_button(page))
     panel = page.locator("#run-progress")
     expect(panel.get_by_text("Preparing the drafts")).to_be_visible()
@@ -179,12 +179,12 @@ def _prepare_button(page: Page) -> str:
     return str(page.locator("input[type=submit][value^=Prepare]").get_attribute("value"))
 
 
-def approve_as_the_second(fay: Window, sol: Window, world: World, run: str, standing: Standing) -> None:
+def approve_as_the_second(fay: PersonWindow, sol: PersonWindow, world: World, run: str, standing: Standing) -> None:
     """Cedar's invoice is so large that its preparer may not let it out; another person types the total."""
     expect(fay.page.get_by_text("another person than its preparer must approve it")).to_be_visible()
     fay.look("prepared")
     sol.sign_in(world.second, may_sign_in(world.second, second_factor=True))
-    page = sol.open(run)
+    page = sol.visit(run)
     page.get_by_label("Type the total of the run").fill("1.00 CAD")
     press(page, "button", "Approve and issue")
     expect(page.locator(".errorlist")).to_be_visible()
@@ -221,14 +221,14 @@ def the_invoices_are_exact(world: World) -> dict[str, Invoice]:
         return found
 
 
-def page_pdf_and_xml_agree(owner: Window, invoice: Invoice) -> None:
+def page_pdf_and_xml_agree(owner: PersonWindow, invoice: Invoice) -> None:
     """What the owner sees on the page is what the PDF and the XML say."""
     path = f"i/cedar/invoices/{invoice.pk}/"
-    page = owner.open(path)
+    page = owner.visit(path)
     total = f"{invoice.total:,.2f}\N{NO-BREAK SPACE}CAD"
     expect(page.locator(".stat", has_text="Total").first).to_contain_text(total)
     owner.look("invoice", path)
-    page = owner.open(path)
+    page = owner.visit(path)
     pdf = _fetched(page, "PDF")
     text = "\n".join(each.extract_text() for each in PdfReader(io.BytesIO(pdf)).pages).replace("\xa0", " ")
     assert f"{invoice.total:,.2f}" in text
@@ -246,9 +246,9 @@ def _fetched(page: Page, link: str) -> bytes:
     return answer.body()
 
 
-def correct_by_credit_note(sol: Window, owner: Window, invoice: Invoice) -> None:
+def correct_by_credit_note(sol: PersonWindow, owner: PersonWindow, invoice: Invoice) -> None:
     """The 140.00 CAD that were not Cedar's come back by a credit note; the invoice stays as it was."""
-    page = sol.open(f"staff/billing/invoice/{invoice.pk}/change/")
+    page = sol.visit(f"staff/billing/invoice/{invoice.pk}/change/")
     press(page, "link", "Credit")
     page.get_by_label("Reason, which the member reads").fill("The untagged rows were not yours.")
     direct = page.get_by_label("before tax").or_(page.locator("input[name^=line_]"))
@@ -265,7 +265,7 @@ def correct_by_credit_note(sol: Window, owner: Window, invoice: Invoice) -> None
         assert note.total == balance.credited == Decimal(credited)
         assert balance.total == invoice.total
     path = f"i/cedar/invoices/{invoice.pk}/"
-    page = owner.open(path)
+    page = owner.visit(path)
     expect(page.get_by_role("cell", name="The untagged rows were not yours.")).to_be_visible()
     left = f"{invoice.total - note.total:,.2f}\N{NO-BREAK SPACE}CAD"
     expect(page.locator(".stat", has_text="Left to pay")).to_contain_text(left)

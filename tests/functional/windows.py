@@ -28,6 +28,11 @@ class Window:
     journey: str
     problems: list[str] = field(default_factory=list)
 
+    def note_problems(self) -> None:
+        """Note every violation of the content security policy and every error of a script from now on."""
+        self.page.on("console", lambda m: self.problems.append(m.text) if m.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+
     def open(self, path: str) -> None:
         """Type an address; of a whole one, as mails have it, only the path counts."""
         parts = urlsplit(path)
@@ -105,8 +110,7 @@ def window(browser: Browser, *, url: str, journey: str) -> Iterator[Window]:
     context = browser.new_context(viewport=WIDE)
     context.set_default_timeout(15_000)
     opened = Window(context.new_page(), url, journey)
-    opened.page.on("console", lambda m: opened.problems.append(m.text) if m.type == "error" else None)
-    opened.page.on("pageerror", lambda error: opened.problems.append(str(error)))
+    opened.note_problems()
     yield opened
     assert opened.problems == [], opened.journey
     context.close()
