@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import SequenceMatcher
+from fractions import Fraction
 from typing import Final
 
 from consortium.kernel.money import EXACT, exact_sum, plain
@@ -16,6 +17,7 @@ from consortium.kernel.money import EXACT, exact_sum, plain
 LEAST: Final = 20
 AHEAD: Final = 25  # so far the best one must lead, to be accepted by itself
 NAMED: Final = 60
+ALIKE: Final = Fraction(4, 5)  # of two names' letters, in order
 MOST_KEPT_BY_BANKS: Final = Decimal(60)
 _NONE: Final = Decimal(0)
 _MISTAKEN: Final = str.maketrans("OILSB", "01158")
@@ -160,7 +162,7 @@ def _named(facts: Facts, number: str) -> int:
 def _alike(payer: str, names: Sequence[str]) -> bool:
     mine = squeezed(payer)
     others = [squeezed(name) for name in names if squeezed(name)]
-    return any(one in mine or mine in one or SequenceMatcher(None, mine, one).ratio() >= 0.8 for one in others)
+    return any(one in mine or mine in one or SequenceMatcher(None, mine, one).ratio() >= ALIKE for one in others)
 
 
 def squeezed(text: str) -> str:

@@ -21,6 +21,7 @@ import psycopg
 import pytest
 from django.core.cache import cache
 from django.db import connection, connections
+from django.utils import translation
 from psycopg import sql
 
 from tests.cast import Cast, make_cast
@@ -124,6 +125,12 @@ def forgotten_limits(request: pytest.FixtureRequest) -> None:
     """Limits on sign-in attempts are shared by all processes; no test begins with another one's."""
     if {"db", "committed_db", "client"} & set(request.fixturenames):
         cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def own_language() -> None:
+    """A page leaves its language to the thread; no test begins with another one's."""
+    translation.deactivate()
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 from django.test import Client
 from django.urls import reverse
-from django.utils import translation
 from lxml import etree
 from psycopg.types.range import DateRange
 from pypdf import PdfReader
@@ -48,7 +47,6 @@ UBL = {"cbc": "urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponent
 def own_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(default_storage, "_location", str(tmp_path / "files"), raising=False)
     monkeypatch.setattr(settings, "SECURE_SSL_REDIRECT", False)
-    translation.activate("en")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import translation
 
 from billing.models import CardDispute, CardDisputeAnswer, Payout, ProviderEvent, Refund
 from billing.payments import process_pending, start_payment
@@ -29,7 +28,6 @@ from tests.unit.billing.paid import RETURN, TOTAL, large, paid_by_card, stand
 @pytest.fixture(autouse=True)
 def plain_http(settings: Any) -> None:
     settings.SECURE_SSL_REDIRECT = False
-    translation.activate("en")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, transaction
-from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,11 +30,9 @@ NOW = datetime.now(UTC)
 
 
 @pytest.fixture(autouse=True)
-def plain_http(settings: Any) -> Iterator[None]:
-    """Without TLS, and with the language given back after a French page."""
+def plain_http(settings: Any) -> None:
+    """Without TLS."""
     settings.SECURE_SSL_REDIRECT = False
-    with translation.override("en"):
-        yield
 
 
 @pytest.fixture

@@ -30,7 +30,6 @@ def till(tmp_path: Path, settings: Any) -> Iterator[Till]:
     settings.SECURE_SSL_REDIRECT = False
     with open_till(tmp_path) as opened:
         yield opened
-    translation.activate("en")
 
 
 def mail(template: str) -> OutgoingMail:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 from django.test import Client
-from django.utils import translation
 
 from billing import disputes, questions
 from billing.crediting import issue_credit_note
@@ -33,11 +32,9 @@ WORDS: Any = {"name": "Ada Payer", "email": "ada@cedar.example", "text": "We had
 
 
 @pytest.fixture(autouse=True)
-def plain_http(settings: Any) -> Iterator[None]:
-    """Without TLS, and with the language given back after a French page."""
+def plain_http(settings: Any) -> None:
+    """Without TLS."""
     settings.SECURE_SSL_REDIRECT = False
-    with translation.override("en"):
-        yield
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """From overdue to hubs and back: proposed by the agreement's ladder, confirmed by a person, lifted when it is paid."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
-from django.utils import translation
 
 from billing.arrangements import arrange
 from billing.disputes import open_dispute
@@ -40,11 +38,9 @@ START = datetime(2026, 10, 15, 16, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def plain_http(settings: Any) -> Iterator[None]:
-    """Without TLS, and with the language given back after a French page."""
+def plain_http(settings: Any) -> None:
+    """Without TLS."""
     settings.SECURE_SSL_REDIRECT = False
-    with translation.override("en"):
-        yield
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 import time_machine
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.utils import translation
 
 from consortium.kernel.tenancy import Scope, consortium_scope
 from provisioning.local_times import instant_in
@@ -33,7 +32,7 @@ FORM = {
 @pytest.fixture(autouse=True)
 def place(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(settings, "SECURE_SSL_REDIRECT", False)
-    with time_machine.travel(NOW, tick=False), translation.override("en"):
+    with time_machine.travel(NOW, tick=False):
         yield
 
 

@@ -6,7 +6,6 @@ from http import HTTPStatus
 import pytest
 import time_machine
 from django.conf import settings
-from django.utils import translation
 
 from consortium.kernel.tenancy import Scope, consortium_scope
 from provisioning.models import Hub, HubRevision, Rollout
@@ -22,7 +21,7 @@ STAGING = "/en/i/cedar/hubs/cedar-stats-staging/"
 @pytest.fixture(autouse=True)
 def place(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(settings, "SECURE_SSL_REDIRECT", False)
-    with time_machine.travel(AT, tick=False), translation.override("en"):
+    with time_machine.travel(AT, tick=False):
         yield
 
 

@@ -13,7 +13,6 @@ from django.conf import settings
 from django.core import mail as outbox_of_django
 from django.db import IntegrityError, transaction
 from django.test import Client
-from django.utils import translation
 from redis.exceptions import RedisError
 
 from consortium.kernel import mail
@@ -41,7 +40,7 @@ READER = "reader@elsewhere.example"
 @pytest.fixture(autouse=True)
 def place(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(settings, "SECURE_SSL_REDIRECT", False)
-    with time_machine.travel(NOW, tick=False), translation.override("en"):
+    with time_machine.travel(NOW, tick=False):
         yield
 
 

@@ -10,7 +10,6 @@ import time_machine
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.test import Client
-from django.utils import translation
 
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.kernel.uploads import Upload
@@ -29,7 +28,7 @@ ASKED = {"hub": "cedar-stats", "severity": "outage", "title": "Servers do not st
 @pytest.fixture(autouse=True)
 def place(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(settings, "SECURE_SSL_REDIRECT", False)
-    with time_machine.travel(NOW, tick=False), translation.override("en"):
+    with time_machine.travel(NOW, tick=False):
         yield
 
 
