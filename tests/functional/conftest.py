@@ -167,11 +167,21 @@ def portal_url(committed_db: str) -> Iterator[str]:
 
 
 def totp(secret: str) -> str:
-    """The six digits of now (RFC 6238), as an authenticator app shows them."""
+    """The six digits of now (RFC 6238), as an authenticator app shows them.
+
+    A code is good once, within its half minute: one that was given already, or that would run out while it is
+    typed, is let pass, as a person does who looks at the app's dial.
+    """
+    while (counter := int(time.time()) // 30) == _GIVEN.get(secret) or time.time() % 30 > 25:
+        time.sleep(0.5)
+    _GIVEN[secret] = counter
     key = base64.b32decode(secret + "=" * (-len(secret) % 8))
-    digest = hmac.new(key, struct.pack(">Q", int(time.time()) // 30), hashlib.sha1).digest()
+    digest = hmac.new(key, struct.pack(">Q", counter), hashlib.sha1).digest()
     offset = digest[-1] & 15
     return f"{(int.from_bytes(digest[offset : offset + 4]) & 0x7FFFFFFF) % 1_000_000:06d}"
+
+
+_GIVEN: dict[str, int] = {}
 
 
 @dataclass
