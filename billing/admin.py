@@ -6,7 +6,6 @@ moves, and calls the function that every other edge calls.
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -51,29 +50,10 @@ from consortium.kernel.errors import Invalid, PortalError
 from consortium.kernel.formats import money_text
 from consortium.kernel.money import AmountInvalid, parse_amount
 from consortium.kernel.periods import local_date
+from members.admin_inlines import ReadOnlyInline
 from members.models import User
 from members.permissions import Permission
 from members.staff_admin import Act, ActingAdmin, StaffAdmin
-
-
-class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg] # generic to the type checker alone
-    """Rows beneath another one, to look at."""
-
-    template = "admin/read_only_rows.html"
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
-        """Nobody."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
-        """Nobody."""
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
-        """Who sees the page sees them."""
-        return True
 
 
 class TotalForm(forms.Form):

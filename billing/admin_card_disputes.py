@@ -8,13 +8,13 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from billing.admin_invoicing import Rows
 from billing.admin_paying import TypedForm, check_typed, shown
 from billing.card_disputes import ANSWERABLE, LONGEST_EVIDENCE, accept_dispute, answer_dispute, unanswered_disputes
 from billing.gateways.stripe_reasons import reason_words
 from billing.models import CardDispute, CardDisputeAnswer, ClearingMovement, InvoiceLine, Reopening
 from consortium.kernel.formats import day_text
 from consortium.kernel.periods import local_date
+from members.admin_inlines import ReadOnlyInline
 from members.models import User
 from members.permissions import Permission
 from members.staff_admin import Act, ActingAdmin, StaffAdmin
@@ -127,13 +127,13 @@ class CardDisputeAdmin(ActingAdmin):
         ),
     )
 
-    class Answers(Rows):
+    class Answers(ReadOnlyInline):
         """What we said."""
 
         model = CardDisputeAnswer
         fields = ("at", "kind", "evidence", "by")
 
-    class Movements(Rows):
+    class Movements(ReadOnlyInline):
         """What it did to our balance."""
 
         model = ClearingMovement

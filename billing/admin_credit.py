@@ -8,12 +8,12 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from billing.admin_invoicing import Rows
 from billing.member_credit import apply_credit, credit_held, credits_with_rest, refund_credit, undo_credit
 from billing.models import Invoice, MemberCredit, MemberCreditUse
 from consortium.kernel.errors import Invalid
 from consortium.kernel.formats import money_text
 from consortium.kernel.money import AmountInvalid, parse_amount, plain
+from members.admin_inlines import ReadOnlyInline
 from members.models import User
 from members.permissions import Permission
 from members.staff_admin import Act, ActingAdmin, held_by
@@ -103,7 +103,7 @@ class MemberCreditAdmin(ActingAdmin):
         ),
     )
 
-    class Uses(Rows):
+    class Uses(ReadOnlyInline):
         """What was used of it."""
 
         model = MemberCreditUse

@@ -1,9 +1,5 @@
 """Staff page of large credits: what waits for a second person, to the cent, and what became of it."""
 
-from datetime import datetime
-from typing import Any
-
-from django import forms
 from django.contrib import admin
 
 from billing.admin_invoicing import shown
@@ -11,29 +7,13 @@ from billing.credit_proposals import approve_credit, plan_of, withdraw_credit
 from billing.crediting import CreditInvalid
 from billing.models import CreditProposal
 from consortium.kernel.money import plain
-from members.models import User
 from members.permissions import Permission
-from members.staff_admin import Act, ActingAdmin
+from members.proposal_admin import Choice, ProposalAdmin, Typed, proposal_acts
 
 
-class TotalForm(forms.Form):
-    """The total, typed: who approves it has read it."""
-
-    total = forms.CharField(label="Type what is credited, such as 1234.50", max_length=40)
-
-
-class NothingAsked(forms.Form):
-    """Giving up needs no words."""
-
-
-def _approve(row: CreditProposal, *, total: str, by: User, at: datetime) -> object:
+def _check_total(row: CreditProposal, total: str) -> None:
     if total.strip() != plain(row.total):
         raise CreditInvalid(f"The credit comes to {plain(row.total)} {row.currency}. Type exactly that.", field="total")
-    return approve_credit(row, by=by, at=at)
-
-
-def _withdraw(row: CreditProposal, *, by: User, at: datetime) -> object:
-    return withdraw_credit(row, by=by, at=at)
 
 
 def _preview(row: CreditProposal) -> list[tuple[str, object]]:
@@ -51,38 +31,28 @@ def _preview(row: CreditProposal) -> list[tuple[str, object]]:
 
 
 @admin.register(CreditProposal)
-class CreditProposalAdmin(ActingAdmin):
+class CreditProposalAdmin(ProposalAdmin):
     """Large credits; each begins on its invoice's page."""
 
     list_display = ["proposed_at", "invoice", "institution", "total", "currency", "status", "proposed_by", "decided_by"]
     list_filter = ["status", "currency"]
     search_fields = ["invoice__number", "institution__name_en", "reason"]
-    list_select_related = ["invoice", "institution", "proposed_by", "decided_by"]
-    date_hierarchy = "proposed_at"
-    acts = (
-        Act(
+    shown_with = ("invoice", "institution", "proposed_by", "decided_by")
+    acts = proposal_acts(
+        Choice(
             name="approve",
             label="Approve and issue",
             explain="The credit note is numbered, sent and posted at once. Who proposed it cannot approve it.",
-            form=TotalForm,
-            run=_approve,
-            states=("waiting",),
-            permission=Permission.ISSUE_INVOICES,
-            preview=_preview,
+            typed=Typed(field="total", label="Type what is credited, such as 1234.50", check=_check_total),
+            run=approve_credit,
             danger=True,
         ),
-        Act(
+        Choice(
             name="withdraw",
             label="Withdraw",
             explain="No credit is given. The same can be proposed again.",
-            form=NothingAsked,
-            run=_withdraw,
-            states=("waiting",),
-            permission=Permission.ISSUE_INVOICES,
-            preview=_preview,
+            run=withdraw_credit,
         ),
+        permission=Permission.ISSUE_INVOICES,
+        preview=_preview,
     )
-
-    def get_queryset(self, request: Any) -> Any:
-        """With what a page shows of each."""
-        return super().get_queryset(request).select_related("invoice", "institution", "proposed_by")

@@ -8,7 +8,6 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from billing.admin_invoicing import Rows
 from billing.crediting import left_of, plan_credit
 from billing.disputes import ask_payer, credit_dispute, credited_by, release_dispute
 from billing.documents.invoice import explanation_of
@@ -19,6 +18,7 @@ from billing.states_collecting import HOLDING
 from consortium.kernel.errors import Invalid, PortalError
 from consortium.kernel.formats import money_text
 from consortium.kernel.money import AmountInvalid, parse_amount, plain
+from members.admin_inlines import ReadOnlyInline
 from members.models import User
 from members.permissions import Permission
 from members.staff_admin import Act, ActingAdmin, StaffAdmin
@@ -143,7 +143,7 @@ class LineDisputeAdmin(ActingAdmin):
              release_dispute, TextForm),
     )  # fmt: skip
 
-    class Entries(Rows):
+    class Entries(ReadOnlyInline):
         """What both sides wrote."""
 
         model = DisputeEntry

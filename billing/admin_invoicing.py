@@ -38,31 +38,12 @@ from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
 from consortium.kernel.formats import money_text
 from consortium.kernel.money import AmountInvalid, parse_amount, plain
+from members.admin_inlines import ReadOnlyInline
 from members.forms import show_refusal
 from members.models import Institution, Issuer, User
 from members.permissions import Permission
 from members.recording_admin import RecordingAdmin
 from members.staff_admin import StaffAdmin, held_by
-
-
-class Rows(admin.TabularInline):  # type: ignore[type-arg] # generic to the type checker alone
-    """Rows beneath another one, to look at."""
-
-    template = "admin/read_only_rows.html"
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
-        """Nobody."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
-        """Nobody."""
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
-        """Who sees the page sees them."""
-        return True
 
 
 def acting(request: HttpRequest, permission: Permission) -> User:
@@ -115,13 +96,13 @@ class CreditNoteAdmin(StaffAdmin):
     list_select_related = ["invoice", "institution"]
     date_hierarchy = "issued_on"
 
-    class Lines(Rows):
+    class Lines(ReadOnlyInline):
         """What was taken back of each line."""
 
         model = CreditNoteLine
         fields = ("invoice_line", "net")
 
-    class Taxes(Rows):
+    class Taxes(ReadOnlyInline):
         """What was taken back of each tax."""
 
         model = CreditNoteTax
@@ -200,13 +181,13 @@ class PurchaseOrderAdmin(StaffAdmin):
     list_select_related = ["billing_account"]
     actions = ["close"]
 
-    class Lines(Rows):
+    class Lines(ReadOnlyInline):
         """As the member wrote them."""
 
         model = PurchaseOrderLine
         fields = ("position", "description", "amount")
 
-    class Uses(Rows):
+    class Uses(ReadOnlyInline):
         """What invoices took, and credit notes gave back."""
 
         model = PurchaseOrderUse

@@ -12,7 +12,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 
-from billing.admin_invoicing import Rows
 from billing.models import CardDispute, ClearingMovement, Payment, Refund, TakenBack
 from billing.refreshing import want_payment
 from billing.refunds import approve_refund, preview_refund, propose_refund, refundable, withdraw_refund
@@ -20,9 +19,11 @@ from consortium.kernel.clock import now
 from consortium.kernel.errors import Invalid, PortalError
 from consortium.kernel.formats import money_text
 from consortium.kernel.money import AmountInvalid, parse_amount, plain
+from members.admin_inlines import ReadOnlyInline
 from members.forms import show_refusal
 from members.models import User
 from members.permissions import Permission
+from members.proposal_admin import Choice, ProposalAdmin, Typed, proposal_acts
 from members.staff_admin import Act, ActingAdmin, held_by
 
 
@@ -41,10 +42,13 @@ class RefundForm(forms.Form):
     )
 
 
+TYPE_IT = "Type the amount, such as 1234.50"
+
+
 class TypedForm(forms.Form):
     """The amount, typed: who moves money has read it."""
 
-    total = forms.CharField(label="Type the amount, such as 1234.50", max_length=40)
+    total = forms.CharField(label=TYPE_IT, max_length=40)
 
 
 def check_typed(total: str, amount: Decimal, currency: str) -> None:
@@ -84,15 +88,8 @@ def act_refresh(row: Payment, *, by: User, at: datetime) -> object:
     return want_payment(row, by=by, at=at)
 
 
-def act_approve(row: Refund, *, total: str, by: User, at: datetime) -> object:
-    """Approve what was read."""
+def _check_refund(row: Refund, total: str) -> None:
     check_typed(total, row.amount, row.currency)
-    return approve_refund(row, by=by, at=at)
-
-
-def act_withdraw(row: Refund, *, by: User, at: datetime) -> object:
-    """Give it up."""
-    return withdraw_refund(row, by=by, at=at)
 
 
 def preview_of_refund(row: Refund) -> list[tuple[str, object]]:
@@ -106,7 +103,7 @@ def preview_of_refund(row: Refund) -> list[tuple[str, object]]:
     ]
 
 
-class RefundRows(Rows):
+class RefundRows(ReadOnlyInline):
     """What is given back."""
 
     model = Refund
@@ -114,7 +111,7 @@ class RefundRows(Rows):
     fields = ("proposed_at", "status", "amount", "currency", "reason", "failure")
 
 
-class DisputeRows(Rows):
+class DisputeRows(ReadOnlyInline):
     """What the payer's bank wants back."""
 
     model = CardDispute
@@ -122,7 +119,7 @@ class DisputeRows(Rows):
     fields = ("opened_at", "status", "is_return", "amount", "currency", "reason", "evidence_due_at")
 
 
-class TakenRows(Rows):
+class TakenRows(ReadOnlyInline):
     """What that did to the invoice and the member's credit."""
 
     model = TakenBack
@@ -130,7 +127,7 @@ class TakenRows(Rows):
     verbose_name_plural = "Taken back (above zero), or given again (below)"
 
 
-class MovementRows(Rows):
+class MovementRows(ReadOnlyInline):
     """What it did to our balance at the provider."""
 
     model = ClearingMovement
@@ -246,40 +243,35 @@ def _amount(text: str, currency: str) -> Decimal:
 
 
 @admin.register(Refund)
-class RefundAdmin(ActingAdmin):
+class RefundAdmin(ProposalAdmin):
     """Money that is given back."""
 
     list_display = ["proposed_at", "invoice", "institution", "status", "amount", "currency", "reason", "proposed_by",
                     "approved_by", "failure"]  # fmt: skip
     list_filter = ["status", "currency"]
     search_fields = ["payment__invoice__number", "institution__name_en", "provider_id"]
-    list_select_related = ["payment__invoice", "institution", "proposed_by", "approved_by"]
-    date_hierarchy = "proposed_at"
-    acts = (
-        Act(
+    shown_with = ("payment__invoice", "institution", "proposed_by", "approved_by")
+    acts = proposal_acts(
+        Choice(
             name="approve",
             label="Approve",
             explain="It goes to the card or account that paid. Another person than its proposer approves it.",
-            form=TypedForm,
-            run=act_approve,
-            states=("proposed",),
-            permission=Permission.REFUND_PAYMENTS,
-            preview=preview_of_refund,
+            typed=Typed(field="total", label=TYPE_IT, check=_check_refund),
+            run=approve_refund,
         ),
-        Act(
+        Choice(
             name="withdraw",
             label="Withdraw",
             explain="Nothing is given back.",
-            form=forms.Form,
-            run=act_withdraw,
-            states=("proposed",),
-            permission=Permission.REFUND_PAYMENTS,
-            preview=preview_of_refund,
+            run=withdraw_refund,
             danger=True,
         ),
+        permission=Permission.REFUND_PAYMENTS,
+        preview=preview_of_refund,
+        waits="proposed",
     )
 
-    class Taken(Rows):
+    class Taken(ReadOnlyInline):
         """What it did to our balance."""
 
         model = ClearingMovement

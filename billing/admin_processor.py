@@ -8,7 +8,6 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from billing.admin_invoicing import Rows
 from billing.admin_paying import shown
 from billing.event_queue import open_problems, process_again, set_aside
 from billing.models import (
@@ -21,6 +20,7 @@ from billing.payouts import arrival_of, record_arrival, undo_arrival
 from billing.refreshing import want_payout
 from consortium.kernel.clock import now
 from consortium.kernel.periods import local_date
+from members.admin_inlines import ReadOnlyInline
 from members.models import User
 from members.permissions import Permission
 from members.staff_admin import Act, ActingAdmin, held_by
@@ -139,7 +139,7 @@ class PayoutAdmin(ActingAdmin):
         ),
     )
 
-    class Lines(Rows):
+    class Lines(ReadOnlyInline):
         """What it takes along."""
 
         model = PayoutLine
@@ -171,7 +171,7 @@ class PayoutAdmin(ActingAdmin):
             """What is left."""
             return shown(row.movement.net, row.movement.currency)
 
-    class Arrivals(Rows):
+    class Arrivals(ReadOnlyInline):
         """When the bank had it."""
 
         model = PayoutArrival

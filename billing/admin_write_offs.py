@@ -2,11 +2,9 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
 
 from billing.models import Invoice, InvoiceBalance, Recovery, WriteOff
 from billing.models.write_offs import TAX_EFFECTS
@@ -18,7 +16,8 @@ from consortium.kernel.money import AmountInvalid, parse_amount, plain
 from members.admin_inlines import ReadOnlyInline
 from members.models import User
 from members.permissions import Permission
-from members.staff_admin import Act, ActingAdmin
+from members.proposal_admin import Choice, ProposalAdmin, Typed, proposal_acts
+from members.staff_admin import Act
 
 
 class ProposalForm(forms.Form):
@@ -35,12 +34,6 @@ class ProposalForm(forms.Form):
     )
 
 
-class AmountForm(forms.Form):
-    """The amount, typed: who approves it has read it."""
-
-    amount = forms.CharField(label="Type what is written off, such as 1234.50", max_length=40)
-
-
 class RecoveryForm(forms.Form):
     """How much came after all."""
 
@@ -52,10 +45,6 @@ class RecoveryForm(forms.Form):
             return parse_amount(self.cleaned_data["amount"].strip())
         except AmountInvalid as error:
             raise forms.ValidationError(error.message) from error
-
-
-class NothingAsked(forms.Form):
-    """Giving up needs no words."""
 
 
 def _money(amount: Decimal, currency: str) -> str:
@@ -89,14 +78,9 @@ WRITE_OFF_ACT = Act(
 )
 
 
-def _approve(row: WriteOff, *, amount: str, by: User, at: datetime) -> object:
+def _check_amount(row: WriteOff, amount: str) -> None:
     if amount.strip() != plain(row.amount):
         raise WriteOffInvalid(f"It comes to {plain(row.amount)} {row.currency}. Type exactly that.", field="amount")
-    return approve_write_off(row, by=by, at=at)
-
-
-def _withdraw(row: WriteOff, *, by: User, at: datetime) -> object:
-    return withdraw_write_off(row, by=by, at=at)
 
 
 def _recover(row: WriteOff, *, amount: Decimal, by: User, at: datetime) -> object:
@@ -130,43 +114,31 @@ class RecoveryInline(ReadOnlyInline):
 
 
 @admin.register(WriteOff)
-class WriteOffAdmin(ActingAdmin):
+class WriteOffAdmin(ProposalAdmin):
     """What is given up; each begins on its invoice's page."""
 
-    list_display = [
-        "proposed_at",
-        "invoice",
-        "institution",
-        "amount",
-        "currency",
-        "status",
-        "proposed_by",
-        "decided_by",
-    ]
+    list_display = ["proposed_at", "invoice", "institution", "amount", "currency", "status", "proposed_by",
+                    "decided_by"]  # fmt: skip
     list_filter = ["status", "currency", "tax_effect"]
     search_fields = ["invoice__number", "institution__name_en", "reason"]
-    list_select_related = ["invoice", "institution", "proposed_by", "decided_by"]
-    date_hierarchy = "proposed_at"
+    shown_with = ("invoice__issuer", "institution", "proposed_by", "decided_by")
     inlines = [RecoveryInline]
     acts = (
-        Act(
-            name="approve",
-            label="Approve",
-            explain="The rest goes to bad debts, and nothing more is asked for. Who proposed it cannot approve it.",
-            form=AmountForm,
-            run=_approve,
-            states=("waiting",),
-            permission=Permission.ISSUE_INVOICES,
-            preview=_preview,
-            danger=True,
-        ),
-        Act(
-            name="withdraw",
-            label="Withdraw",
-            explain="The invoice stays due. The same can be proposed again.",
-            form=NothingAsked,
-            run=_withdraw,
-            states=("waiting",),
+        *proposal_acts(
+            Choice(
+                name="approve",
+                label="Approve",
+                explain="The rest goes to bad debts, and nothing more is asked for. Who proposed it cannot approve it.",
+                typed=Typed(field="amount", label="Type what is written off, such as 1234.50", check=_check_amount),
+                run=approve_write_off,
+                danger=True,
+            ),
+            Choice(
+                name="withdraw",
+                label="Withdraw",
+                explain="The invoice stays due. The same can be proposed again.",
+                run=withdraw_write_off,
+            ),
             permission=Permission.ISSUE_INVOICES,
             preview=_preview,
         ),
@@ -182,7 +154,3 @@ class WriteOffAdmin(ActingAdmin):
             preview=_preview,
         ),
     )
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        """With what a page shows of each."""
-        return super().get_queryset(request).select_related("invoice__issuer", "institution", "proposed_by")

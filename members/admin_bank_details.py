@@ -1,6 +1,6 @@
 """Staff page of changes of our bank details: proposed on a form, confirmed by another person, never edited."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from django import forms
@@ -18,8 +18,8 @@ from members.bank_details import (
 )
 from members.models import BankDetails, BankDetailsChange, Issuer, User
 from members.permissions import Permission
+from members.proposal_admin import Choice, ProposalAdmin, Typed, proposal_acts
 from members.recording_admin import RecordingAdmin
-from members.staff_admin import Act, ActingAdmin
 
 
 class ProposalForm(forms.Form):
@@ -41,26 +41,9 @@ class ProposalForm(forms.Form):
     )
 
 
-class NumberForm(forms.Form):
-    """The account, typed from the bank's own letter: who confirms it has checked it."""
-
-    account_number = forms.CharField(
-        label="Type the account number, from the bank’s letter or its answer to your own call", max_length=40
-    )
-
-
-class NothingAsked(forms.Form):
-    """Giving up needs no words."""
-
-
-def _confirm(row: BankDetailsChange, *, account_number: str, by: User, at: datetime) -> object:
+def _check_number(row: BankDetailsChange, account_number: str) -> None:
     if "".join(account_number.split()) != "".join(row.account_number.split()):
         raise Invalid("That is not the number that was proposed. Ask the bank again.", field="account_number")
-    return confirm_bank_details(row, by=by, at=at)
-
-
-def _withdraw(row: BankDetailsChange, *, by: User, at: datetime) -> object:
-    return withdraw_bank_details(row, by=by, at=at)
 
 
 def _preview(row: BankDetailsChange) -> list[tuple[str, object]]:
@@ -82,39 +65,37 @@ def _words(details: BankDetails) -> str:
 
 
 @admin.register(BankDetailsChange)
-class BankDetailsChangeAdmin(RecordingAdmin, ActingAdmin):
+class BankDetailsChangeAdmin(RecordingAdmin, ProposalAdmin):
     """Changes of our bank details, the newest first."""
 
     editor = Permission.ISSUE_INVOICES
     form_class = ProposalForm
     list_display = ("proposed_at", "issuer", "currency", "bank", "effective_on", "status", "proposed_by", "decided_by")
     list_filter = ("status", "currency", "issuer")
-    list_select_related = ("issuer", "proposed_by", "decided_by")
+    shown_with = ("issuer", "proposed_by", "decided_by")
     search_fields = ("bank", "reason")
-    date_hierarchy = "proposed_at"
-    acts = (
-        Act(
+    acts = proposal_acts(
+        Choice(
             name="confirm",
             label="Confirm",
             explain="Members transfer money to this account from that day on. Call the bank on a number that you know "
             "before you confirm. Who proposed it cannot confirm it; all finance staff are told.",
-            form=NumberForm,
-            run=_confirm,
-            states=("waiting",),
-            permission=Permission.ISSUE_INVOICES,
-            preview=_preview,
+            typed=Typed(
+                field="account_number",
+                label="Type the account number, from the bank’s letter or its answer to your own call",
+                check=_check_number,
+            ),
+            run=confirm_bank_details,
             danger=True,
         ),
-        Act(
+        Choice(
             name="withdraw",
             label="Withdraw",
             explain="The bank details stay as they are. All finance staff are told.",
-            form=NothingAsked,
-            run=_withdraw,
-            states=("waiting",),
-            permission=Permission.ISSUE_INVOICES,
-            preview=_preview,
+            run=withdraw_bank_details,
         ),
+        permission=Permission.ISSUE_INVOICES,
+        preview=_preview,
     )
 
     def get_exclude(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002 - Django's signature

@@ -8,13 +8,13 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
-from billing.admin_invoicing import Rows
 from billing.arrangements import arrange, cancel_arrangement, next_part, paid_so_far
 from billing.models import ArrangementInvoice, ArrangementPart, Invoice, PaymentArrangement
 from consortium.admin.tools import ToolAdmin, person_of
 from consortium.kernel.clock import now
 from consortium.kernel.errors import Invalid, PortalError
 from consortium.kernel.money import AmountInvalid, parse_amount
+from members.admin_inlines import ReadOnlyInline
 from members.forms import show_refusal
 from members.permissions import Permission
 from members.staff_admin import Act
@@ -79,13 +79,13 @@ class PaymentArrangementAdmin(ToolAdmin):
         ),
     )
 
-    class Parts(Rows):
+    class Parts(ReadOnlyInline):
         """By which day how much."""
 
         model = ArrangementPart
         fields = ("due_on", "amount")
 
-    class Invoices(Rows):
+    class Invoices(ReadOnlyInline):
         """Of which invoices."""
 
         model = ArrangementInvoice

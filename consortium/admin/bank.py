@@ -10,7 +10,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 
-from billing.admin_invoicing import Rows
 from billing.bank_files import ReadStatement
 from billing.bank_import import import_statement, look_into
 from billing.bank_matching import (
@@ -47,6 +46,7 @@ from consortium.kernel.clock import now
 from consortium.kernel.errors import PortalError
 from consortium.kernel.formats import money_text
 from consortium.kernel.money import plain
+from members.admin_inlines import ReadOnlyInline
 from members.forms import show_refusal
 from members.models import Institution, User
 from members.permissions import Permission
@@ -135,7 +135,7 @@ class BankLineAdmin(ToolAdmin):
             states=("matched",), permission=P, preview=preview_line, danger=True),
     )  # fmt: skip
 
-    class Matches(Rows):
+    class Matches(ReadOnlyInline):
         """What it was matched with, and what of that was undone."""
 
         model = BankMatch

@@ -1,6 +1,6 @@
 """Staff pages of standing: rungs to confirm with what they mean, hubs that were stopped, how every member stands."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -13,9 +13,10 @@ from consortium.kernel.clock import now
 from consortium.kernel.errors import Invalid
 from consortium.kernel.formats import money_text
 from consortium.usecases.enforce_standing import confirm_rung, standing_of, what_it_means
-from members.models import Institution, User
+from members.models import Institution
 from members.permissions import Permission
-from members.staff_admin import Act, StaffAdmin
+from members.proposal_admin import Choice, ProposalAdmin, Typed, proposal_acts
+from members.staff_admin import StaffAdmin
 
 
 class ReasonForm(forms.Form):
@@ -25,19 +26,17 @@ class ReasonForm(forms.Form):
 
 
 class ConfirmForm(forms.Form):
-    """The words that the university reads, and its short name typed out."""
+    """The words that the university reads."""
 
     reason = forms.CharField(
         label="What the university reads", max_length=300, widget=forms.Textarea(attrs={"rows": 3})
     )
-    typed = forms.CharField(label="Short name of the university", max_length=60)
 
 
-def confirm(step: LapseStep, *, reason: str, typed: str, by: User, at: Any) -> None:
-    """Confirm a rung of a university whose name was typed out. Raises Invalid, and what confirm_rung raises."""
+def check_name(step: LapseStep, typed: str) -> None:
+    """Raise Invalid unless the short name of the university was typed out."""
     if typed.strip() != step.institution.slug:
         raise Invalid(f"This is not the short name of this university: {step.institution.slug}.", field="typed")
-    confirm_rung(step, reason=reason, by=by, at=at)
 
 
 def preview(step: LapseStep) -> list[tuple[str, object]]:
@@ -55,37 +54,34 @@ def preview(step: LapseStep) -> list[tuple[str, object]]:
 
 
 @admin.register(LapseStep)
-class LapseStepAdmin(ToolAdmin):
+class LapseStepAdmin(ProposalAdmin, ToolAdmin):
     """The rungs of every ladder."""
 
     list_display = ["institution", "rung", "status", "overdue_since", "proposed_at", "confirmed_on", "confirmed_by"]
     list_filter = ["status", "rung"]
     search_fields = ["institution__name_en", "institution__slug"]
-    list_select_related = ["institution", "confirmed_by"]
-    date_hierarchy = "proposed_at"
+    shown_with = ("institution", "confirmed_by")
     tools: ClassVar = (("members", "How every member stands", Permission.DECIDE_STANDING),)
-    acts = (
-        Act(
+    acts = proposal_acts(
+        Choice(
             name="confirm",
             label="Confirm",
             explain="It comes into force now, and owners and finance people are told. It is lifted when it is paid.",
             form=ConfirmForm,
-            run=confirm,
-            states=("proposed",),
-            permission=Permission.DECIDE_STANDING,
-            preview=preview,
+            typed=Typed(field="typed", label="Short name of the university", check=check_name),
+            run=confirm_rung,
             danger=True,
         ),
-        Act(
+        Choice(
             name="dismiss",
             label="Lay aside",
             explain="Nothing happens, and the same step is not proposed again for 30 days.",
             form=ReasonForm,
             run=dismiss_step,
-            states=("proposed",),
-            permission=Permission.DECIDE_STANDING,
-            preview=preview,
         ),
+        permission=Permission.DECIDE_STANDING,
+        preview=preview,
+        waits="proposed",
     )
 
     def tool_members(self, request: HttpRequest) -> HttpResponse:
