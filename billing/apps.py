@@ -11,6 +11,7 @@ class BillingConfig(AppConfig):
     def ready(self) -> None:
         """Register the app's mails and jobs."""
         from billing import (  # noqa: F401, PLC0415 - imported for their registrations
+            address_emails,
             arrangement_emails,
             bounce_emails,
             budget_emails,

@@ -63,25 +63,41 @@ def send_again(
     """
     check_staff(by, Permission.ISSUE_INVOICES)
     place = _checked(channel, recipient)
-    Invoice.objects.select_for_update(of=("self",)).get(pk=invoice.pk)
-    for live in InvoiceDelivery.objects.filter(invoice=invoice, status__in=("prepared", "sent")):
-        DELIVERY.move(live, "replaced", ended_at=at)
-    if InvoiceDelivery.objects.filter(invoice=invoice, status="accepted").exists():
-        raise Invalid(_("The payer has accepted this invoice already. There is nothing to send."))
-    delivery = _made(invoice, channel=channel, recipient=place, by=by, at=at)
+    delivery = next_attempt(invoice, channel=channel, recipient=place, by=by, at=at, remembered=remember)
     if remember:
         changes = {"portal_url": place} if channel == "portal" else {"email": place}
         BillingAccount.objects.filter(pk=invoice.billing_account_id).update(channel=channel, **changes)
     came_back = MailBounce.objects.filter(mail__invoice_delivery__invoice=invoice, status="open")
     handler = by if isinstance(by, User) else None
     came_back.update(status="handled", handled_at=at, handled_by=handler, note="Sent again.")
+    return delivery
+
+
+def next_attempt(
+    invoice: Invoice, *, channel: str, recipient: str, by: User | System, at: datetime, remembered: bool = True
+) -> InvoiceDelivery:
+    """Will make the next attempt of an invoice, in the caller's transaction; what was under way is replaced by it.
+
+    Whoever calls has the right to, and has checked the place. Raises Invalid for one that its payer has accepted.
+    """
+    Invoice.objects.select_for_update(of=("self",)).get(pk=invoice.pk)
+    for live in InvoiceDelivery.objects.filter(invoice=invoice, status__in=("prepared", "sent")):
+        DELIVERY.move(live, "replaced", ended_at=at)
+    if InvoiceDelivery.objects.filter(invoice=invoice, status="accepted").exists():
+        raise Invalid(_("The payer has accepted this invoice already. There is nothing to send."))
+    delivery = _made(invoice, channel=channel, recipient=recipient, by=by, at=at)
     audit.record(
         "billing.invoice_sent_again",
         delivery,
         by=by,
         at=at,
         institution_id=invoice.institution_id,
-        after={"attempt": delivery.attempt, "channel": channel, "to": audit.digest(place), "remembered": remember},
+        after={
+            "attempt": delivery.attempt,
+            "channel": channel,
+            "to": audit.digest(recipient),
+            "remembered": remembered,
+        },
         deliver_to=(SEND_AGAIN,),
     )
     return delivery
@@ -185,6 +201,7 @@ __all__ = [
     "mark_accepted",
     "mark_rejected",
     "mark_uploaded",
+    "next_attempt",
     "send_again",
     "settle_first",
     "undelivered",

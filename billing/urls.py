@@ -2,13 +2,24 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from billing import accrual_views, order_views, pay_help_views, pay_views, statement_views, views, webhooks
+from billing import (
+    accrual_views,
+    address_views,
+    bounce_webhook,
+    order_views,
+    pay_help_views,
+    pay_views,
+    statement_views,
+    views,
+    webhooks,
+)
 
 page_patterns: list[URLPattern | URLResolver] = [
     path("i/<slug:slug>/invoices/", views.invoices, name="invoices"),
     path("i/<slug:slug>/invoices/lines.csv", views.invoices_csv, name="invoices_csv"),
     path("i/<slug:slug>/invoices/accrual/", accrual_views.accrual, name="accrual"),
     path("i/<slug:slug>/invoices/accrual.csv", accrual_views.accrual_csv, name="accrual_csv"),
+    path("i/<slug:slug>/invoices/address/<uuid:pk>/", address_views.invoice_address, name="invoice_address"),
     path("i/<slug:slug>/invoices/<uuid:pk>/", views.invoice, name="invoice"),
     path("i/<slug:slug>/invoices/<uuid:pk>/invoice.pdf", views.invoice_pdf, name="invoice_pdf"),
     path("i/<slug:slug>/invoices/<uuid:pk>/pay/", views.invoice_pay, name="invoice_pay"),
@@ -42,4 +53,5 @@ page_patterns: list[URLPattern | URLResolver] = [
 ]
 machine_patterns: list[URLPattern | URLResolver] = [
     path("webhooks/stripe/", webhooks.stripe_webhook, name="stripe_webhook"),
+    path("webhooks/mail/", bounce_webhook.mail_webhook, name="mail_webhook"),
 ]

@@ -11,6 +11,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from billing.bounced_addresses import bounced_addresses
 from billing.disputes import disputes_of
 from billing.documents import invoice_document, receipt_document
 from billing.documents.credit_notes import credit_note_document
@@ -52,6 +53,8 @@ def invoices(request: MemberRequest) -> HttpResponse:
         "issuers": issuers_of(request.institution.pk),
         "orders": standings_of(request.institution.pk, today=today),
         "may_order": Permission.MANAGE_PURCHASE_ORDERS in request.permissions,
+        "bounced": bounced_addresses(request.institution.pk),
+        "may_correct": Permission.CORRECT_BILLING_ADDRESS in request.permissions,
     }
     return render(request, "billing/invoices.html", context)
 

@@ -70,6 +70,9 @@ _mail_host = _read.read(str, "EMAIL_HOST", default="", why="the mail server; wit
 DEFAULT_FROM_EMAIL = _read.read(
     str, "DEFAULT_FROM_EMAIL", default="portal@consortium.example", why="the sender of the portal's mail"
 )
+MAIL_WEBHOOK_SECRETS: list[str] = _read.read(
+    words, "MAIL_WEBHOOK_SECRET", default=[], why="proves who hands over mail that came back; two while it is replaced"
+)
 # Behind a proxy every visitor has its address: limits by address need to know how many proxies to look past.
 ALLAUTH_TRUSTED_PROXY_COUNT = _read.read(
     int, "TRUSTED_PROXIES", default=0, why="how many proxies of ours stand before the portal, for limits by address"

@@ -24,6 +24,7 @@ LIMITED: Final = frozenset(
         "agreement_sign",
         "agreement_sign_french",
         "invitation",
+        "mail_webhook",
         "pay",
         "pay_dispute",
         "pay_dispute_choose",

@@ -26,6 +26,7 @@ class Permission(StrEnum):
     VIEW_INVOICES = "view_invoices"
     PAY_INVOICE = "pay_invoice"
     MANAGE_PURCHASE_ORDERS = "manage_purchase_orders"
+    CORRECT_BILLING_ADDRESS = "correct_billing_address"
     VIEW_PEOPLE = "view_people"
     MANAGE_PEOPLE = "manage_people"
     VIEW_SERVICE_LEVEL = "view_service_level"
@@ -58,6 +59,7 @@ ROLES: dict[Role, frozenset[Permission]] = {
             P.MANAGE_SIGN_ON,
             P.SET_BUDGET,
             P.MANAGE_PURCHASE_ORDERS,
+            P.CORRECT_BILLING_ADDRESS,
             P.REQUEST_SUPPORT,
         }
     ),
@@ -67,6 +69,7 @@ ROLES: dict[Role, frozenset[Permission]] = {
             P.VIEW_AGREEMENT, P.VIEW_SERVICE_LEVEL, P.QUESTION_SERVICE_LEVEL,
             P.VIEW_AGREEMENT, P.SET_BUDGET,
             P.VIEW_AGREEMENT, P.MANAGE_PURCHASE_ORDERS,
+            P.CORRECT_BILLING_ADDRESS,
         }
     ),
     Role.TECHNICAL: frozenset(

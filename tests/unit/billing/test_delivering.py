@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from io import BytesIO, TextIOWrapper
 from typing import Any
 
@@ -16,7 +16,6 @@ from billing.bounces import read_report, take_report
 from billing.delivering import mark_rejected, send_again, waiting_deliveries
 from billing.inboxes import recorded_address
 from billing.models import BillingAccount, Invoice, InvoiceDelivery, MailBounce
-from consortium.kernel import audit, outbox
 from consortium.kernel.documents import store
 from consortium.kernel.errors import Forbidden, Invalid
 from consortium.kernel.states import TransitionRefused
@@ -24,6 +23,7 @@ from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import OutgoingMail
 from tests.cast import Cast
 from tests.integration.members.browser import signed_in, text_of
+from tests.unit.billing.came_back import deliver, issued, mails, report
 from tests.unit.billing.issued import make_invoice
 
 NOW = datetime.now(UTC)
@@ -44,61 +44,6 @@ def invoice(cast: Cast) -> Iterator[Invoice]:
             institution_id=made.institution_id, at=NOW, language="en",
         )  # fmt: skip
         yield made
-
-
-def issued(cast: Cast, invoice: Invoice) -> InvoiceDelivery:
-    """The event of its issue goes through the outbox."""
-    audit.record(
-        "billing.invoice_issued", invoice, by=cast.staff, at=NOW, institution_id=invoice.institution_id,
-        deliver_to=("billing.mail_invoice",),
-    )  # fmt: skip
-    deliver()
-    return InvoiceDelivery.objects.get(invoice=invoice)
-
-
-def deliver() -> None:
-    outbox.deliver_due(at=datetime.now(UTC) + timedelta(seconds=1))
-
-
-def mails(template: str) -> list[OutgoingMail]:
-    return list(OutgoingMail.objects.filter(template=template).order_by("recipient"))
-
-
-REPORT = """\
-From: MAILER-DAEMON@mx.example
-Subject: Undelivered Mail Returned to Sender
-MIME-Version: 1.0
-Content-Type: multipart/report; report-type=delivery-status; boundary="cut"
-
---cut
-Content-Type: text/plain
-
-I could not deliver your message.
---cut
-Content-Type: message/delivery-status
-
-Reporting-MTA: dns; mx.example
-
-Final-Recipient: rfc822; {recipient}
-Action: {action}
-Status: 5.1.1
-Diagnostic-Code: smtp; 550 5.1.1 no such user here
-
---cut
-Content-Type: {kind}
-
-Message-ID: <{key}@consortium.portal>
-Subject: An invoice
-
---cut--
-"""
-
-
-def report(mail: OutgoingMail, *, recipient: str = "", action: str = "failed", whole: bool = False) -> bytes:
-    """What a mail server sends back (RFC 3464), with the mail that it refused or its headers alone."""
-    kind = "message/rfc822" if whole else "text/rfc822-headers"
-    text = REPORT.format(recipient=recipient or mail.recipient, action=action, kind=kind, key=mail.pk)
-    return text.replace("\n", "\r\n").encode()
 
 
 def test_an_invoice_goes_to_the_inbox_as_one_mail_with_its_pdf_order_and_link(cast: Cast, invoice: Invoice) -> None:
@@ -131,7 +76,7 @@ def test_mail_that_comes_back_is_a_task_is_shown_to_owners_and_ends_when_it_is_s
     delivery.refresh_from_db()
     assert (delivery.status, delivery.note) == ("bounced", "5.1.1 smtp; 550 5.1.1 no such user here")
     deliver()
-    assert [mail.recipient for mail in mails("billing_undelivered")] == [cast.owner.email]
+    assert [mail.recipient for mail in mails("billing_undelivered")] == [cast.finance.email, cast.owner.email]
     assert [mail.recipient for mail in mails("billing_bounce")] == [cast.staff.email]
     owner, staff = signed_in(cast.owner), signed_in(cast.staff)
     assert "did not reach your payer" in text_of(owner.get("/en/i/cedar/"))

@@ -36,6 +36,7 @@ TRUTH = {
     P.VIEW_INVOICES: "owner finance",
     P.PAY_INVOICE: "owner finance",
     P.MANAGE_PURCHASE_ORDERS: "owner finance",
+    P.CORRECT_BILLING_ADDRESS: "owner finance",
     P.VIEW_PEOPLE: "owner finance technical",
     P.MANAGE_PEOPLE: "owner",
     P.VIEW_AGREEMENT: "owner finance technical",
