@@ -17,6 +17,7 @@ from billing.line_taxes import LineTax, Taxed, TaxFacts, kept_decisions, tax_lin
 from billing.prices import PriceSchedule, user_charge
 from billing.snapshot import SharePart, StepPart
 from consortium.kernel.errors import PortalError
+from consortium.kernel.formats import day_text
 from consortium.kernel.money import EXACT, plain
 from consortium.kernel.periods import Month, Period
 
@@ -222,8 +223,10 @@ def _dues(charges: Charges, prices: PriceSchedule) -> Iterator[DraftLine]:
     words_en, words_fr = _dues_words(found, prices)
     year = charges.month.year
     step = StepPart(
-        label_en=f"Dues for {year}" + ("" if found.is_whole_year else f", from {found.first_day} on"),
-        label_fr=f"Cotisation {year}" + ("" if found.is_whole_year else f", depuis le {found.first_day}"),
+        label_en=f"Dues for {year}"
+        + ("" if found.is_whole_year else f", from {day_text(found.first_day, language='en')} on"),
+        label_fr=f"Cotisation {year}"
+        + ("" if found.is_whole_year else f", depuis le {day_text(found.first_day, language='fr')}"),
         amount=found.year_total,
     )
     yield DraftLine(

@@ -23,6 +23,7 @@ from consortium.kernel.errors import Invalid, PortalError
 from consortium.kernel.fields import AmountField
 from consortium.kernel.money import exact_sum
 from consortium.kernel.periods import Month, local_date
+from consortium.kernel.spoken import spoken_day
 from members.models import Issuer, User
 from members.permissions import Permission, check_staff
 
@@ -89,7 +90,7 @@ def unfinished(year: FiscalYear, *, at: datetime) -> list[str]:
     issuer, since, until = year.issuer, year.valid.lower, year.valid.upper
     found = []
     if local_date(at, issuer.zone) < until:
-        found.append(_("The year runs until %(day)s.") % {"day": (until - timedelta(days=1)).isoformat()})
+        found.append(_("The year runs until %(day)s.") % {"day": spoken_day(until - timedelta(days=1))})
     if FiscalYear.objects.filter(issuer=issuer, status="open", valid__fully_lt=year.valid).exists():
         found.append(_("An earlier year is open: lock that one first."))
     months = BillingPeriod.objects.filter(

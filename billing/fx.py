@@ -12,6 +12,7 @@ from consortium.kernel import audit
 from consortium.kernel.audit import Fact, System
 from consortium.kernel.errors import Invalid, PortalError
 from consortium.kernel.money import exponent, multiply, plain, round_money
+from consortium.kernel.spoken import spoken_day
 from members.models import User
 from members.permissions import Permission, check_staff
 
@@ -49,7 +50,7 @@ def record_rate(
     if row.rate != rate:
         raise RateConflict(
             _("%(base)s to %(quote)s on %(day)s is already recorded as %(rate)s (%(source)s) and never changes.")
-            % {"base": base, "quote": quote, "day": on, "rate": plain(row.rate), "source": row.source},
+            % {"base": base, "quote": quote, "day": spoken_day(on), "rate": plain(row.rate), "source": row.source},
             field="rate",
         )
     if made:

@@ -15,6 +15,7 @@ from billing.models import BillingAccount, Invoice, PurchaseOrder, PurchaseOrder
 from billing.purchase_orders import PurchaseOrderMissing, PurchaseOrderShort, with_use
 from consortium.kernel.errors import PortalError
 from consortium.kernel.money import EXACT, plain
+from consortium.kernel.spoken import spoken_day
 
 
 class Orders:
@@ -48,7 +49,7 @@ class Orders:
                     "%(payer)s requires a purchase order, and none holds on %(day)s. Record one, then approve the "
                     "invoice."
                 )
-                % {"payer": account.name, "day": on}
+                % {"payer": account.name, "day": spoken_day(on)}
             )
         largest = max(self._left[each.pk] for each in held)
         raise PurchaseOrderShort(

@@ -23,6 +23,7 @@ from consortium.kernel import audit
 from consortium.kernel.audit import Fact, System
 from consortium.kernel.crash import crash_point
 from consortium.kernel.money import EXACT, exact_sum, multiply, plain, round_money
+from consortium.kernel.spoken import spoken_day
 from members.models import Issuer, User
 from members.permissions import Permission, check_staff
 
@@ -101,7 +102,7 @@ def foreign_balances(issuer: Issuer, *, on: date) -> list[Part]:
                     "No rate from %(base)s to %(quote)s is recorded for the month up to %(day)s. "
                     "Record one with its source."
                 )
-                % {"base": foreign, "quote": issuer.currency, "day": without}
+                % {"base": foreign, "quote": issuer.currency, "day": spoken_day(without)}
             )
     return [
         Part(code=str(code), foreign=str(foreign), balance=balance, carried=carried)

@@ -18,6 +18,7 @@ from consortium.kernel.dated import since
 from consortium.kernel.errors import Invalid, PortalError
 from consortium.kernel.money import exponent
 from consortium.kernel.periods import local_date
+from consortium.kernel.spoken import spoken_day
 from members.models import BankDetails, BankDetailsChange, Issuer, User
 from members.permissions import Permission, check_staff
 from members.states_banking import BANK_CHANGE
@@ -156,7 +157,7 @@ def _check_day(issuer: Issuer, currency: str, day: date, *, at: datetime) -> Non
     last = BankDetails.objects.filter(issuer=issuer, currency=currency).order_by("-valid").first()
     if last is not None and last.valid.lower >= day:
         raise Invalid(
-            _("Other details begin on %(day)s already. Choose a later day.") % {"day": last.valid.lower.isoformat()},
+            _("Other details begin on %(day)s already. Choose a later day.") % {"day": spoken_day(last.valid.lower)},
             field="effective_on",
         )
 

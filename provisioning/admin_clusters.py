@@ -77,7 +77,7 @@ class ClusterAdmin(ActingAdmin):
     search_fields = ("slug", "name", "region")
     readonly_fields = ("endpoint", "credentials_in_use", "last_check", "problems", "report")
     fieldsets = (
-        (None, {"fields": ("slug", "name", "driver", "provider", "region", "capacity", "retired_at")}),
+        (None, {"fields": ("slug", "name", "name_fr", "driver", "provider", "region", "capacity", "retired_at")}),
         ("Way in for people", {"fields": ("hub_address", "ingress_class", "gateway", "ingress_annotations")}),
         ("Where hubs get room", {"fields": ("storage_class", "node_selector", "cost_tags", "settings")}),
         ("Chart", {"fields": ("chart_reference", "chart_version", "chart_digest")}),

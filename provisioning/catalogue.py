@@ -63,6 +63,7 @@ def load_catalogue(at: datetime) -> Cluster:
             slug=LOCAL_CLUSTER,
             defaults={
                 "name": "This machine",
+                "name_fr": "Cette machine",
                 "driver": "local",
                 "provider": "local",
                 "region": LOCAL_REGION,

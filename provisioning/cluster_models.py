@@ -5,6 +5,7 @@ from typing import override
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import get_language
 
 from consortium.kernel.fields import Row
 from members.models import User
@@ -24,6 +25,7 @@ class Cluster(Row):
 
     slug = models.SlugField(max_length=40, unique=True)
     name = models.CharField(max_length=100)
+    name_fr = models.CharField("name in French", max_length=100, blank=True, default="", help_text="Empty: the same.")
     driver = models.CharField(max_length=20, choices=[("local", "local processes"), ("kubernetes", "Kubernetes")])
     provider = models.CharField(max_length=40, blank=True, choices=PROVIDERS)
     region = models.CharField(max_length=60, blank=True)
@@ -70,6 +72,11 @@ class Cluster(Row):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def called(self) -> str:
+        """Its name in the language that is active; one without a French name is called the same in both."""
+        return self.name_fr if self.name_fr and (get_language() or "").startswith("fr") else self.name
 
     @property
     def status(self) -> str:

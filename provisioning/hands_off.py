@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
 from consortium.kernel.errors import PortalError
+from consortium.kernel.spoken import spoken_instant
 from provisioning.holds import HubHeld, hold_on
 from provisioning.models import EventOverride, EventWindow, Hub
 
@@ -38,17 +39,17 @@ def why_hands_off(hub: Hub, *, at: datetime, ahead: timedelta = timedelta(0)) ->
     """Will say why the hub must not be touched at that instant, or within `ahead` of it; None when it may be."""
     hold = hold_on(hub, at=at)
     if hold is not None:
-        text = _("An operator holds this hub until %(until)s UTC: %(reason)s")
-        words = text % {"until": f"{hold.until:%Y-%m-%d %H:%M}", "reason": hold.reason}
+        text = _("An operator holds this hub until %(until)s: %(reason)s")
+        words = text % {"until": spoken_instant(hold.until), "reason": hold.reason}
         return HandsOff(until=hold.until, words=words)
     event = protecting_events(at=at, ahead=ahead).filter(hub=hub).first()
     if event is None:
         return None
-    text = _("“%(title)s” is on from %(from)s to %(until)s UTC. Until it is over nothing is done to this hub.")
+    text = _("“%(title)s” is on from %(from)s to %(until)s. Until it is over nothing is done to this hub.")
     words = text % {
         "title": event.title,
-        "from": f"{event.starts_at:%Y-%m-%d %H:%M}",
-        "until": f"{event.ends_at:%Y-%m-%d %H:%M}",
+        "from": spoken_instant(event.starts_at),
+        "until": spoken_instant(event.ends_at),
     }
     return HandsOff(until=event.ends_at, words=words, event=event)
 

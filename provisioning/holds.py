@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from consortium.kernel import audit
 from consortium.kernel.errors import Invalid, PortalError
+from consortium.kernel.spoken import spoken_instant
 from members.models import User
 from members.permissions import Permission, check_staff
 from provisioning.models import Hub, HubHold
@@ -65,6 +66,6 @@ def refuse_held(hub: Hub, *, at: datetime) -> None:
     hold = hold_on(hub, at=at)
     if hold is not None:
         raise HubHeld(
-            _("An operator holds this hub until %(until)s UTC: %(reason)s")
-            % {"until": f"{hold.until:%Y-%m-%d %H:%M}", "reason": hold.reason}
+            _("An operator holds this hub until %(until)s: %(reason)s")
+            % {"until": spoken_instant(hold.until), "reason": hold.reason}
         )

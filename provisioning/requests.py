@@ -83,7 +83,7 @@ def request_hub(
     """
     check_at(by, Permission.REQUEST_HUB, institution.pk)
     if cluster.retired_at is not None:
-        raise ClusterRetired(_("The cluster %(name)s takes no new hubs. Choose another.") % {"name": cluster.name})
+        raise ClusterRetired(_("The cluster %(name)s takes no new hubs. Choose another.") % {"name": cluster.called})
     if not Environment.objects.filter(key=spec.environment, retired_at=None).exists():
         raise EnvironmentUnknown(_("Choose an environment from the catalogue."), field="environment")
     try:
@@ -273,7 +273,7 @@ def check_room(hub: Hub) -> None:
     """
     cluster = check_room_on(hub.cluster, hub)
     if cluster.retired_at is not None and not hub.observed_generation:
-        raise ClusterRetired(_("The cluster %(name)s takes no new hubs. Choose another.") % {"name": cluster.name})
+        raise ClusterRetired(_("The cluster %(name)s takes no new hubs. Choose another.") % {"name": cluster.called})
 
 
 def check_room_on(cluster: Cluster, hub: Hub) -> Cluster:
@@ -287,7 +287,7 @@ def check_room_on(cluster: Cluster, hub: Hub) -> Cluster:
     others = hubs.values("pk").distinct().count()
     if others >= cluster.capacity:
         text = _("The cluster %(name)s holds %(count)d hubs, which is all it can. Retire one or raise its capacity.")
-        raise ClusterFull(text % {"name": cluster.name, "count": others})
+        raise ClusterFull(text % {"name": cluster.called, "count": others})
     return cluster
 
 

@@ -14,6 +14,7 @@ from billing.chart_of_accounts import Account, accounts_of
 from billing.models import FiscalYear, LedgerEntry, LedgerLeg
 from consortium.kernel.errors import PortalError
 from consortium.kernel.money import EXACT, exact_sum, plain
+from consortium.kernel.spoken import spoken_day
 from members.models import Issuer
 
 
@@ -170,5 +171,5 @@ def _check_years(issuer: Issuer, days: set[date]) -> None:
         if day in valid:
             raise YearLocked(
                 _("The fiscal year of %(day)s is locked. Post in the open year, on a later day.")
-                % {"day": day.isoformat()}
+                % {"day": spoken_day(day)}
             )

@@ -94,6 +94,7 @@ class BillingRunAdmin(StaffAdmin):
         page = self.admin_site.admin_view
         base = "<slug:issuer>/<str:month>/"
         return [
+            path("<uuid:object_id>/change/", page(self.change_view)),  # or the next would read it as issuer and month
             path(base, page(self.month_page), name="billing_run"),
             path(base + "progress/", page(self.progress), name="billing_run_progress"),
             path(base + "prepare/", page(self.prepare), name="billing_run_prepare"),

@@ -26,6 +26,8 @@ Includes, documented at the top of each file in templates/components/ (gallery.h
 Formats, in the language of the page (the functions are in consortium.kernel.formats)
     {% money amount "CAD" %} {% money amount "CAD" code=True %} {{ amount|money:"CAD" }} {% instant at zone %}
     {{ day|day }} {{ day|month }} {{ value|number }} {{ value|number:2 }} {{ share|percent }} {{ seconds|duration }}
+    {{ invoice.number|unbroken }}                                            never broken at its hyphens
+    {{ day|day_words }} {{ moment|instant_words }} {{ total|money_words:currency }}   without markup: for mails
 """
 
 from collections.abc import Sequence
@@ -44,8 +46,9 @@ from django.utils.timezone import get_current_timezone
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
-from consortium.kernel import formats, geography
+from consortium.kernel import formats, geography, spoken
 from consortium.kernel.charts import Chart
+from consortium.kernel.money import exponent, scale
 from consortium.templatetags import _fields
 from consortium.templatetags._icons import TONES, tone_icon
 from consortium.templatetags._icons import icon as icon_svg
@@ -232,20 +235,36 @@ def _map_key(markers: Sequence[geography.Marker]) -> list[dict[str, object]]:
 
 
 @register.simple_tag(name="money")
-def money_tag(amount: Any, currency: str = "", *, code: bool = False, digits: int | None = None) -> SafeString:
-    """Will write an amount, or an object with .amount and .currency; None reads as a dash."""
+def money_tag(
+    amount: Any, currency: str = "", *, code: bool = False, digits: int | None = None, exact: bool = False
+) -> SafeString:
+    """Will write an amount, or an object with .amount and .currency; None reads as a dash; `exact`: every decimal."""
     currency = currency or getattr(amount, "currency", "")
     amount = getattr(amount, "amount", amount)
     if amount is None or amount == "":
         return SafeString('<span class="money">–</span>')
+    if exact:
+        digits = max(scale(Decimal(amount)), exponent(str(currency)))
     text = formats.money_text(Decimal(amount), str(currency), language=_language(), code=code, digits=digits)
     return format_html('<span class="money">{}</span>', text)
+
+
+@register.filter
+def unbroken(text: object) -> SafeString:
+    """Will write a number with hyphens (of an invoice, of an agreement) so that no line ends within it."""
+    return format_html('<span class="nowrap">{}</span>', text)
 
 
 @register.filter(name="money")
 def money_filter(amount: Any, currency: str = "") -> SafeString:
     """Will write an amount in a currency: {{ line.total|money:line.currency }}."""
     return money_tag(amount, currency)
+
+
+@register.filter
+def money_words(amount: Decimal, currency: str) -> str:
+    """Will write an amount with its ISO code, without markup: for mails."""
+    return formats.money_text(amount, currency, language=_language(), code=True)
 
 
 @register.simple_tag
@@ -264,6 +283,18 @@ def day(value: date | None) -> SafeString:
         return SafeString("–")
     text = formats.day_text(value, language=_language())
     return format_html('<time datetime="{}">{}</time>', value.strftime("%Y-%m-%d"), text)
+
+
+@register.filter
+def day_words(value: date) -> str:
+    """Will write a calendar day without markup: for mails, attributes and titles."""
+    return spoken.spoken_day(value)
+
+
+@register.filter
+def instant_words(value: datetime) -> str:
+    """Will write an instant in UTC, which is named, without markup: for mails."""
+    return spoken.spoken_instant(value)
 
 
 @register.filter

@@ -24,9 +24,10 @@ from consortium.kernel import audit, documents
 from consortium.kernel.audit import System
 from consortium.kernel.crash import crash_point
 from consortium.kernel.errors import PortalError
-from consortium.kernel.formats import day_text, money_text
+from consortium.kernel.formats import money_text
 from consortium.kernel.pdf import write_pdf
 from consortium.kernel.periods import local_date
+from consortium.kernel.spoken import spoken_day
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import Document, Job
 from consortium.usecases.exit_bundle import CERTIFICATE, bundle_of, certificates_of, hub_exports, make_bundle
@@ -83,7 +84,7 @@ def checklist(leaving: MemberExit) -> list[Item]:
     owed, opened = credit_owed(**where), open_invoices(**where)
     is_over = leaving.status not in {"open", "withdrawn"}
     return [
-        Item(what=_("The last day is over"), done=is_over, waits="" if is_over else _day(leaving.last_day)),
+        Item(what=_("The last day is over"), done=is_over, waits="" if is_over else spoken_day(leaving.last_day)),
         Item(
             what=_("Every hub is exported, ended and certified"),
             done=is_over and not hubs,
@@ -109,7 +110,7 @@ def checklist(leaving: MemberExit) -> list[Item]:
         Item(
             what=_("Data is deleted, and that is certified"),
             done=bool(certificates_of(leaving)),
-            waits=_day(leaving.delete_on),
+            waits=spoken_day(leaving.delete_on),
         ),
     ]
 
@@ -238,10 +239,6 @@ def _certify(leaving: MemberExit, gone: list[Document], *, at: datetime) -> None
             at=at,
             language=language,
         )
-
-
-def _day(day: date) -> str:
-    return day_text(day, language=translation.get_language() or "en")
 
 
 def _money(amount: Decimal, currency: str) -> str:

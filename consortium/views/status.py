@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from consortium.kernel.clock import now
+from consortium.kernel.spoken import spoken_instant
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import Job
 from provisioning.models import Incident
@@ -110,7 +111,7 @@ def status_feed(request: HttpRequest) -> HttpResponse:
             feed.add_item(
                 title=_("Maintenance: %(title)s") % {"title": row.title},
                 link=f"{page}#maintenance-{row.pk}",
-                description=f"{row.starts_at:%Y-%m-%d %H:%M} – {row.ends_at:%Y-%m-%d %H:%M} UTC\n\n{row.text}",
+                description=f"{spoken_instant(row.starts_at)} – {spoken_instant(row.ends_at)}\n\n{row.text}",
                 unique_id=f"urn:uuid:{row.pk}",
                 pubdate=row.announced_at,
                 updateddate=row.announced_at,

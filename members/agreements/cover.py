@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from consortium.kernel.errors import Invalid
 from consortium.kernel.periods import local_date
+from consortium.kernel.spoken import spoken_day
 from members.models import Agreement
 from members.models.agreements import BINDING
 
@@ -57,10 +58,10 @@ def check_term(agreement: Agreement) -> None:
         gives_way = other.status in LIVE and other.starts_on <= agreement.starts_on
         if not gives_way and _overlap(agreement, other):
             until = other.covers_until
-            last = (until - timedelta(days=1)).isoformat() if until else _("without an end")
+            last = spoken_day(until - timedelta(days=1)) if until else _("without an end")
             raise TermsOverlap(
                 _("Version %(version)d covers %(first)s to %(last)s. Choose other days for this one.")
-                % {"version": other.version, "first": other.starts_on.isoformat(), "last": last},
+                % {"version": other.version, "first": spoken_day(other.starts_on), "last": last},
                 field="starts_on",
             )
 

@@ -9,6 +9,7 @@ from consortium.kernel import audit
 from consortium.kernel.audit import System
 from consortium.kernel.errors import Forbidden, Invalid
 from consortium.kernel.periods import local_date
+from consortium.kernel.spoken import spoken_day
 from members.agreements.cover import LIVE, OPEN, binding_versions
 from members.agreements.history import add_event
 from members.agreements.offering import withdraw_agreement
@@ -146,14 +147,14 @@ def _check_last_day(agreement: Agreement, last_day: date, at: datetime) -> None:
     if last_day < soonest:
         raise Invalid(
             _("The agreement asks for %(days)d days of notice: the soonest last day is %(day)s.")
-            % {"days": Schedule.parse(agreement.schedule).notice_days, "day": soonest.isoformat()},
+            % {"days": Schedule.parse(agreement.schedule).notice_days, "day": spoken_day(soonest)},
             field="last_day",
         )
     end = agreement.covers_until
     if end is not None and last_day + timedelta(days=1) > end:
         raise Invalid(
             _("The agreement ends on %(day)s anyway. Choose that day or an earlier one.")
-            % {"day": (end - timedelta(days=1)).isoformat()},
+            % {"day": spoken_day(end - timedelta(days=1))},
             field="last_day",
         )
 

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from consortium.kernel import audit
 from consortium.kernel.errors import Invalid
 from consortium.kernel.periods import local_date
+from consortium.kernel.spoken import spoken_day
 from members.agreements.content import content_sha256
 from members.agreements.cover import LIVE, check_term
 from members.agreements.drafting import TEXTS
@@ -106,7 +107,7 @@ def check_prices(old: Agreement, new: Agreement, *, at: datetime) -> None:
     if new.starts_on < soonest:
         raise NoticeTooShort(
             _("The agreement asks for %(days)d days of notice of new prices: they begin on %(day)s or later.")
-            % {"days": was.price_notice_days, "day": soonest.isoformat()},
+            % {"days": was.price_notice_days, "day": spoken_day(soonest)},
             field="starts_on",
         )
     if was.max_price_increase is None:

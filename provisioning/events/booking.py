@@ -14,6 +14,7 @@ from consortium.kernel import audit
 from consortium.kernel.errors import Invalid
 from consortium.kernel.formats import money_text
 from consortium.kernel.periods import Period
+from consortium.kernel.spoken import spoken_instant
 from consortium.kernel.states import TransitionRefused
 from members.models import Institution, User
 from members.permissions import Permission, check_at, check_staff
@@ -143,9 +144,9 @@ def _check_dates(hub: Hub, period: Period, allowance: Allowance) -> None:
     ).first()
     if work is not None:
         text = _(
-            "Maintenance is announced from %(from)s to %(to)s UTC: “%(title)s”. Choose other dates, or ask for support."
+            "Maintenance is announced from %(from)s to %(to)s: “%(title)s”. Choose other dates, or ask for support."
         )
-        values = {"from": f"{work.starts_at:%Y-%m-%d %H:%M}", "to": f"{work.ends_at:%Y-%m-%d %H:%M}"}
+        values = {"from": spoken_instant(work.starts_at), "to": spoken_instant(work.ends_at)}
         raise Invalid(text % {**values, "title": work.title}, field="starts_at")
 
 

@@ -142,7 +142,7 @@ def _check_target(hub: Hub, cluster: Cluster) -> None:
     if cluster.pk == hub.cluster_id:
         raise Invalid(_("The hub is on this cluster already. Choose another."), field="cluster")
     if cluster.retired_at is not None:
-        raise ClusterRetired(_("The cluster %(name)s takes no new hubs. Choose another.") % {"name": cluster.name})
+        raise ClusterRetired(_("The cluster %(name)s takes no new hubs. Choose another.") % {"name": cluster.called})
     check_room_on(cluster, hub)
     for each in (hub.cluster, cluster):
         if not isinstance(driver_for(each), HomeCarrier):

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from consortium.kernel import audit
 from consortium.kernel.errors import Invalid
+from consortium.kernel.spoken import spoken_instant
 from members.models import User
 from members.permissions import Permission, check_staff
 from provisioning.models import Cluster, EventWindow, Hub, Incident, IncidentUpdate, Maintenance
@@ -56,8 +57,8 @@ def _refuse_in_events(cluster: Cluster | None, starts_at: datetime, ends_at: dat
     events = EventWindow.objects.filter(status="booked", starts_at__lt=ends_at, ends_at__gt=starts_at)
     event = (events.filter(hub__cluster=cluster) if cluster else events).select_related("hub").first()
     if event is not None:
-        text = _("The hub %(hub)s has an event from %(from)s to %(to)s UTC. Choose other dates, or ask its university.")
-        values = {"from": f"{event.starts_at:%Y-%m-%d %H:%M}", "to": f"{event.ends_at:%Y-%m-%d %H:%M}"}
+        text = _("The hub %(hub)s has an event from %(from)s to %(to)s. Choose other dates, or ask its university.")
+        values = {"from": spoken_instant(event.starts_at), "to": spoken_instant(event.ends_at)}
         raise Invalid(text % {"hub": event.hub.slug, **values}, field="starts_at")
 
 

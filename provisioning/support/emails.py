@@ -18,8 +18,6 @@ from provisioning.support.attachments import files_of
 from provisioning.support.running import running_clock
 from provisioning.support.talking import MAIL
 
-_INSTANT = "%Y-%m-%d %H:%M"
-
 
 @receiver(MAIL)
 def mail_support(event: AuditEvent) -> None:
@@ -29,9 +27,9 @@ def mail_support(event: AuditEvent) -> None:
     request = message.request
     if message.side == "member":
         clock = running_clock(request)
-        due = clock.due_at.strftime(_INSTANT) if clock else ""
+        due_at = clock.due_at if clock else None
         for person in staff_with(Permission.OPERATE_HUBS):
-            _send(event, person, "provisioning_support_staff", request, message=message, due=due)
+            _send(event, person, "provisioning_support_staff", request, message=message, due_at=due_at)
         return
     files = files_of([message]).count()
     for person in _who_takes_part(request):
@@ -46,8 +44,7 @@ def mail_support_due(event: AuditEvent) -> None:
     if clock.stopped_at is not None:
         return
     for person in staff_with(Permission.OPERATE_HUBS):
-        due = clock.due_at.strftime(_INSTANT)
-        _send(event, person, "provisioning_support_due", clock.request, due=due)
+        _send(event, person, "provisioning_support_due", clock.request, due_at=clock.due_at)
 
 
 def _who_takes_part(request: SupportRequest) -> list[User]:

@@ -116,7 +116,7 @@ def test_what_cannot_be_proposed_says_why(cast: Cast, noor: User, details: BankD
     with pytest.raises(TransitionRefused):
         confirm_bank_details(change, by=noor, at=at)
     confirm_bank_details(proposed(cast, at), by=noor, at=at)
-    with pytest.raises(Invalid, match="begin on 2026-11-02"):
+    with pytest.raises(Invalid, match="begin on 2 November 2026"):
         proposed(cast, at, on=CHANGES_ON)
     assert confirm_bank_details(proposed(cast, at, currency="EUR"), by=noor, at=at).currency == "EUR"
 

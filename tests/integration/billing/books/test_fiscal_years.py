@@ -67,7 +67,7 @@ def test_the_result_stays_readable_after_the_lock(cast: Cast, year: FiscalYear, 
 def test_nothing_is_posted_into_a_locked_year(cast: Cast, year: FiscalYear, at: datetime) -> None:
     with consortium_scope(Scope.JOB):
         lock_year(year, by=RUN, at=AFTER)
-        with pytest.raises(YearLocked, match="2026-12-31"):
+        with pytest.raises(YearLocked, match="31 December 2026"):
             earn(cast.issuer, cast, "1.00", on=LAST, kind="late", at=AFTER)
         earn(cast.issuer, cast, "1.00", on=date(2027, 1, 1), kind="in time", at=AFTER)
 
@@ -116,7 +116,7 @@ def test_a_year_with_open_ends_is_not_locked_and_says_what_they_are(cast: Cast, 
         BillingPeriod.objects.create(issuer=cast.issuer, month="2027-01")
         with pytest.raises(YearUnfinished) as refused:
             lock_year(year, by=RUN, at=at)
-        assert refused.value.unfinished == ("The year runs until 2026-12-31.", "Not closed yet: 2026-11.")
+        assert refused.value.unfinished == ("The year runs until 31 December 2026.", "Not closed yet: 2026-11.")
         open_year(cast.issuer, since=date(2025, 1, 1), by=RUN, at=at)
         with pytest.raises(YearUnfinished, match="An earlier year is open"):
             lock_year(year, by=RUN, at=AFTER)
