@@ -291,6 +291,9 @@ def test_the_page_of_a_month_shows_preview_drafts_and_result(staff: Client, cast
     after = page_of(staff)
     assert "ICC-2026-000001" in after
     assert "the month is closed" in after
+    link = reverse("admin:billing_billingrun_change", args=[run.pk])
+    assert link in staff.get(reverse("admin:billing_billingrun_changelist")).content.decode()
+    assert staff.get(link)["Location"] == reverse("admin:billing_run", args=["icc", MONTH])
 
 
 def _end_jobs() -> None:
