@@ -74,6 +74,7 @@ class FxRate(Row):
     source = models.CharField(max_length=200)
 
     class Meta:
+        verbose_name = "exchange rate"
         ordering = ["-on"]
         constraints = [
             models.UniqueConstraint(fields=["base", "quote", "on"], name="fxrate_once"),

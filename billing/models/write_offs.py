@@ -34,6 +34,7 @@ class WriteOff(Row):
     decided_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "write-off"
         ordering = ["-proposed_at"]
         constraints = [
             models.UniqueConstraint(fields=["invoice"], condition=Q(status="waiting"), name="writeoff_one_waits"),

@@ -21,6 +21,7 @@ from billing.promises import broken_promises
 from billing.standing import waiting_steps
 from consortium.admin import billing_run  # noqa: F401 - registers its page
 from consortium.admin.exits import exits_under_way
+from consortium.admin.groups import GROUPS
 from consortium.admin.reminders import people_to_call
 from consortium.kernel import audit, jobs
 from consortium.kernel.admin_site import Waiting
@@ -38,6 +39,7 @@ from provisioning.models import Hub, SupportRequest
 from provisioning.support.watching import near_clocks
 
 site: Any = admin.site
+site.groups = GROUPS
 site.waiting = (
     Waiting(
         _("Applications to review"),
