@@ -3,15 +3,18 @@
 Which way an invoice goes is `billing.delivering`'s; here its mail is written, or our staff are asked to upload it.
 """
 
+from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
 from django.urls import reverse
 from django.utils import translation
 
+from billing.balances import amount_due
+from billing.credit_story import credit_on, credit_to_ask_about
 from billing.delivering import SEND_AGAIN, first_delivery, settle_first
 from billing.documents import render_invoice
-from billing.models import Invoice, InvoiceDelivery
+from billing.models import Invoice, InvoiceBalance, InvoiceDelivery
 from billing.pay_links import issue_pay_link, pay_url
 from billing.snapshot import InvoiceSnapshot
 from consortium.kernel.formats import day_text, money_text
@@ -49,6 +52,12 @@ def _mail(event: AuditEvent, invoice: Invoice, recipient: str, document: UUID) -
     """Write to the payer's inbox, with the PDF and a pay link of its own."""
     snapshot = InvoiceSnapshot.from_json(invoice.snapshot)
     language = first_language(snapshot.language)
+    used, waiting = credit_on(invoice), credit_to_ask_about(invoice)
+    left = amount_due(InvoiceBalance.objects.get(pk=invoice.pk))
+
+    def money(amount: Decimal) -> str:
+        return money_text(amount, snapshot.currency, language=language, code=True)
+
     return compose(
         event,
         recipient=recipient,
@@ -56,7 +65,11 @@ def _mail(event: AuditEvent, invoice: Invoice, recipient: str, document: UUID) -
         language=language,
         context={
             "snapshot": snapshot,
-            "amount": money_text(snapshot.total, snapshot.currency, language=language, code=True),
+            "amount": money(snapshot.total),
+            "used": money(used) if used else "",
+            "waiting": money(waiting) if waiting and left > 0 else "",
+            "left": money(left),
+            "settled": left <= 0,
             "due": day_text(snapshot.due_on, language=language),
             "issuer": bilingual(snapshot.issuer, "name", language),
             "pay_url": pay_url(issue_pay_link(invoice, at=event.at), language),

@@ -1,8 +1,9 @@
 """An invoice's way from draft to issue: approved by who may, numbered and frozen in one transaction.
 
 One or a hundred are the same work: each statement is over all of them, and one that cannot go keeps no other back. At
-issue the number, the frozen copy of both parties, lines, taxes and rates, the balance row, the ledger entry and the
-outbox event are written together or not at all. Issuing once more returns the first result.
+issue the number, the frozen copy of both parties, lines, taxes and rates, the balance row, the ledger entry, what of
+the member's credit pays for it and the outbox event are written together or not at all. Issuing once more returns the
+first result.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,19 @@ from django.db import transaction
 from django.db.models import Case, CharField, Value, When
 from django.utils.translation import gettext as _
 
+from billing.credit_at_issue import Purse, open_credit, use_at_issue
 from billing.invoice_snapshot import Frozen, Issue, build_snapshot
 from billing.ledger import post_invoices
 from billing.line_taxes import kept_decisions, tax_lines
-from billing.models import Invoice, InvoiceBalance, InvoiceLine, InvoiceLineTax, PrepaidUse, PurchaseOrderUse
+from billing.models import (
+    Invoice,
+    InvoiceBalance,
+    InvoiceLine,
+    InvoiceLineTax,
+    MemberCredit,
+    PrepaidUse,
+    PurchaseOrderUse,
+)
 from billing.models.invoices import FOUR_EYES_FROM
 from billing.numbering import take_numbers
 from billing.order_taking import Orders, order_uses
@@ -121,16 +131,23 @@ def issue_invoices(invoices: Sequence[Invoice], *, by: User | System, at: dateti
     SnapshotError.
     """
     check_staff(by, Permission.ISSUE_INVOICES)
+    credit = open_credit(invoices)
     rows = locked_all(invoices)
     refused: dict[UUID, PortalError] = {}
     for issuer in dict.fromkeys(row.issuer for row in rows):
         of = [row for row in rows if row.issuer_id == issuer.pk and not row.number]
-        _issue(of, issuer, refused, by=by, at=at)
+        _issue(of, issuer, refused, credit, by=by, at=at)
     return Outcome(tuple(row for row in rows if row.pk not in refused), refused)
 
 
 def _issue(
-    rows: Sequence[Invoice], issuer: Issuer, refused: dict[UUID, PortalError], *, by: User | System, at: datetime
+    rows: Sequence[Invoice],
+    issuer: Issuer,
+    refused: dict[UUID, PortalError],
+    credit: Mapping[Purse, Sequence[MemberCredit]],
+    *,
+    by: User | System,
+    at: datetime,
 ) -> None:
     """Number, freeze, post and tell what can be issued of one issuer's invoices."""
     for row in rows:
@@ -157,12 +174,13 @@ def _issue(
     crash_point("invoice.numbered")
     INVOICE.move_all(ready, "issued", ["number", "issued_at", "due_on", "snapshot"])
     crash_point("invoice.frozen")
-    InvoiceBalance.objects.bulk_create(
+    balances = InvoiceBalance.objects.bulk_create(
         InvoiceBalance(invoice=row, institution_id=row.institution_id, total=row.total, currency=row.currency)
         for row in ready
     )
     post_invoices(ready, at=at)
     INVOICE.move_all([row for row in ready if row.total == 0], "paid")  # prepaid credit covers it: nobody is asked
+    use_at_issue(ready, {each.pk: each for each in balances}, credit, by=by, at=at)
     crash_point("invoice.posted")
     audit.record_all(
         "billing.invoice_issued",

@@ -5,7 +5,7 @@ already. Prepaid credit is another thing (`billing.prepaid`): an agreed line on 
 what the books hold on the account "Credit held for members", at all times.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,10 +18,10 @@ from django.utils.translation import gettext as _
 
 from billing import balances, ledger
 from billing.chart_of_accounts import Account
-from billing.models import Application, Invoice, InvoiceBalance, MemberCredit, MemberCreditUse
+from billing.models import Application, Invoice, MemberCredit, MemberCreditUse
 from billing.reopening import REOPENABLE, reopen
 from consortium.kernel import audit
-from consortium.kernel.audit import Fact, System
+from consortium.kernel.audit import Fact, Happened, System
 from consortium.kernel.crash import crash_point
 from consortium.kernel.errors import Invalid, PortalError
 from consortium.kernel.fields import AmountField
@@ -138,12 +138,8 @@ def apply_credit(
             },
             field="amount",
         )
-    uses = [
-        use_credit(part, kind="applied", invoice=balance.invoice, reference="", by=by, at=at, on=None) for part in parts
-    ]
-    for use in uses:
-        _kept_on_invoice(use, balance, at=at)
-        balances.pay(balance, use.amount)
+    uses = put_on([(balance.invoice, part) for part in parts], by=by, at=at)
+    balances.pay(balance, found)
     crash_point("credit.applied")
     return uses
 
@@ -168,7 +164,7 @@ def undo_credit(use: MemberCreditUse, *, reason: str, by: User | System, at: dat
         amount=EXACT.minus(use.amount), currency=use.currency, reverses=use, reference=reason.strip()[:300],
         used_on=local_date(at, use.credit.issuer.zone), used_at=at, used_by=None if isinstance(by, System) else by,
     )  # fmt: skip
-    _kept_on_invoice(reversal, balance, at=at)
+    _application(reversal, at=at).save(force_insert=True)
     reopen(balance, use.amount, because="undone", note=reason, by=by, at=at)
     _post(reversal, against=Account.RECEIVABLES, narration=f"Credit taken off invoice {balance.invoice.number}", at=at)
     after: dict[str, Fact] = {"amount": use.amount, "currency": use.currency, "invoice": use.invoice_id}
@@ -206,9 +202,7 @@ def refund_credit(
             _("Only %(found)s %(currency)s of credit are left.") % {"found": plain(found), "currency": currency},
             field="amount",
         )
-    return [
-        use_credit(part, kind="refunded", invoice=None, reference=reference, by=by, at=at, on=paid_on) for part in parts
-    ]
+    return [use_credit(part, kind="refunded", reference=reference, by=by, at=at, on=paid_on) for part in parts]
 
 
 @transaction.atomic
@@ -223,7 +217,7 @@ def take_back_credit(credit: MemberCredit, *, reason: str, by: User | System, at
     if held.rest != held.amount:  # type: ignore[attr-defined]
         raise CreditTooLittle(_("Some of this credit was used since. Undo that first."))
     part = Taken(held, held.amount)
-    use = use_credit(part, kind="taken_back", invoice=None, reference=reason, by=by, at=at, on=None)
+    use = use_credit(part, kind="taken_back", reference=reason, by=by, at=at, on=None)
     _post(use, against=Account.BANK, narration=f"Credit taken back: {held.about}", at=at)
     return use
 
@@ -255,45 +249,71 @@ def use_credit(
     part: Taken,
     *,
     kind: str,
-    invoice: Invoice | None,
     reference: str,
     by: User | System,
     at: datetime,
     on: date | None,
 ) -> MemberCreditUse:
-    """Write that a part of a credit is used, and post it: against receivables, or the bank.
+    """Write that a part of a credit is paid out or taken back, and post it against the bank.
 
     What is taken back with its payment is posted there, not here.
     """
     credit = part.credit
     day = on or local_date(at, credit.issuer.zone)
     use = MemberCreditUse.objects.create(
-        institution_id=credit.institution_id, credit=credit, kind=kind, invoice=invoice, amount=part.amount,
+        institution_id=credit.institution_id, credit=credit, kind=kind, invoice=None, amount=part.amount,
         currency=credit.currency, reference=reference.strip()[:300], used_on=day, used_at=at,
         used_by=None if isinstance(by, System) else by,
     )  # fmt: skip
     if kind != "taken_back":
-        against = Account.RECEIVABLES if invoice else Account.BANK
-        narration = f"Credit put on invoice {invoice.number}" if invoice else f"Credit paid out, {reference}"
-        _post(use, against=against, narration=narration, at=at)
+        _post(use, against=Account.BANK, narration=f"Credit paid out, {reference}", at=at)
     after = {"kind": kind, "amount": use.amount, "currency": use.currency, "credit": credit.pk}
     audit.record(
         f"billing.credit_{kind}", use, by=by, at=at, institution_id=use.institution_id,
-        after=after | {"invoice": invoice.pk if invoice else None}, reason=reference,
+        after=after | {"invoice": None}, reason=reference,
     )  # fmt: skip
     return use
 
 
-def _kept_on_invoice(use: MemberCreditUse, balance: InvoiceBalance, *, at: datetime) -> None:
-    Application.objects.create(
-        institution_id=use.institution_id, invoice_id=balance.pk, credit_use=use, amount=use.amount,
+def put_on(taken: Sequence[tuple[Invoice, Taken]], *, by: User | System, at: datetime) -> list[MemberCreditUse]:
+    """Write that parts of locked credits of one issuer are put on invoices, and post it against receivables.
+
+    Whoever calls counts them on the balances. The queries do not grow with them.
+    """
+    uses = MemberCreditUse.objects.bulk_create(
+        MemberCreditUse(
+            institution_id=part.credit.institution_id, credit=part.credit, kind="applied", invoice=invoice,
+            amount=part.amount, currency=part.credit.currency, used_on=local_date(at, invoice.issuer.zone), used_at=at,
+            used_by=None if isinstance(by, System) else by,
+        )
+        for invoice, part in taken
+    )  # fmt: skip
+    Application.objects.bulk_create(_application(use, at=at) for use in uses)
+    entries = [
+        _entry(use, against=Account.RECEIVABLES, narration=f"Credit put on invoice {invoice.number}")
+        for use, (invoice, _part) in zip(uses, taken, strict=True)
+    ]
+    if entries:
+        ledger.post_all(entries, issuer=taken[0][0].issuer, at=at)
+    audit.record_all("billing.credit_applied", [_applied(use) for use in uses], by=by, at=at)
+    return uses
+
+
+def _application(use: MemberCreditUse, *, at: datetime) -> Application:
+    assert use.invoice_id is not None  # noqa: S101 - a constraint of the table says so
+    return Application(
+        institution_id=use.institution_id, invoice_id=use.invoice_id, credit_use=use, amount=use.amount,
         currency=use.currency, at=at,
     )  # fmt: skip
 
 
-def _post(use: MemberCreditUse, *, against: Account, narration: str, at: datetime) -> None:
-    ledger.post(
-        issuer=use.credit.issuer,
+def _applied(use: MemberCreditUse) -> Happened:
+    after = {"kind": "applied", "amount": use.amount, "currency": use.currency, "credit": use.credit_id}
+    return Happened(use, institution_id=use.institution_id, after=after | {"invoice": use.invoice_id})
+
+
+def _entry(use: MemberCreditUse, *, against: Account, narration: str) -> ledger.Entry:
+    return ledger.Entry(
         kind="credit_use",
         source=use,
         on=use.used_on,
@@ -302,6 +322,9 @@ def _post(use: MemberCreditUse, *, against: Account, narration: str, at: datetim
             ledger.Leg(Account.MEMBER_CREDIT, use.amount, use.currency),
             ledger.Leg(against, EXACT.minus(use.amount), use.currency),
         ],
-        at=at,
         institution_id=use.institution_id,
     )
+
+
+def _post(use: MemberCreditUse, *, against: Account, narration: str, at: datetime) -> None:
+    ledger.post_all([_entry(use, against=against, narration=narration)], issuer=use.credit.issuer, at=at)

@@ -20,6 +20,7 @@ from django.utils import translation
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
+from billing.credit_story import credit_on
 from billing.disputes import disputes_of, zone_of
 from billing.documents import invoice_document, receipt_document
 from billing.documents.invoice import invoice_page
@@ -47,7 +48,8 @@ class PayState:
     """Where paying stands.
 
     "due", "disputed" (all of it is), "confirming", "pending", "failed", "paid", "credited", "written_off". `held` is
-    what of `due` is disputed, `payable` the rest of it; `is_late` when its day is over.
+    what of `due` is disputed, `payable` the rest of it; `from_credit` what of `paid` was the member's credit; `is_late`
+    when the invoice's day is over.
     """
 
     code: str
@@ -56,6 +58,7 @@ class PayState:
     held: Decimal = Decimal(0)
     paid: Decimal = Decimal(0)
     credited: Decimal = Decimal(0)
+    from_credit: Decimal = Decimal(0)
     is_late: bool = False
 
     @property
@@ -200,6 +203,7 @@ def _state(invoice: Invoice, *, returned: bool = False) -> PayState:
         held=held,
         paid=balance.paid,
         credited=balance.credited,
+        from_credit=credit_on(invoice),
         is_late=invoice.due_on is not None and local_date(now(), zone_of(invoice)) > invoice.due_on,
     )
 

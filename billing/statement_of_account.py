@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from billing import money_back_story, writing_off_story
+from billing import credit_story, money_back_story, writing_off_story
 from billing.models import CreditNote, Invoice, MemberCredit, MemberCreditUse, Payment
 from billing.queries import NOT_MEMBERS_BUSINESS
 from billing.snapshot import InvoiceSnapshot
@@ -133,7 +133,14 @@ def _events(institution_id: UUID, zone: str) -> Iterator[_Event]:
 
 
 def _of_credit(institution_id: UUID) -> Iterator[_Event]:
-    """Money that is on no invoice: received as credit, paid out again, or taken back with its match."""
+    """Money that is on no invoice: received as credit, paid out again, or taken back with its match.
+
+    What is put on an invoice moves no balance, the credit was counted when it came: it is told with its sum in words.
+    """
+    for each in credit_story.of_institution(institution_id):
+        about = _("%(what)s, invoice %(number)s") % {"what": each.title, "number": each.invoice_number}
+        about = f"{about} ({each.amount})"
+        yield _Event(each.on, 5, each.invoice_number, "credit_used", about, Decimal(0), each.currency, each.invoice_id)
     for_no_invoice = {"source_type__in": ["billing.BankLine", "billing.BankMatch"]}
     for credit in MemberCredit.objects.filter(institution_id=institution_id, **for_no_invoice):
         amount, about = EXACT.minus(credit.amount), _("Received for no invoice")

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from billing import money_back_story, writing_off_story
+from billing import credit_story, money_back_story, writing_off_story
 from billing.models import CreditNote, Invoice, Payment, Reminder
 from billing.queries import OPEN, invoices_of
 from billing.settlement import amount_due
@@ -81,6 +81,10 @@ def happenings(invoice: Invoice) -> list[Happening]:
     found += [
         Happening(at=each.at, title=each.title, body=each.body, tone=each.tone)
         for each in money_back_story.of_invoice(invoice)
+    ]
+    found += [
+        Happening(at=each.at, title=each.title, body=each.amount, tone="info")
+        for each in credit_story.of_invoice(invoice)
     ]
     found += [Happening(at=each.at, title=each.title) for each in writing_off_story.of_invoice(invoice.pk)]
     found += [

@@ -67,7 +67,7 @@ def carry_out(
     payment = row.payment
     if split.from_credit > 0:
         for part in pick(_own_credits(payment, lock=True), split.from_credit):
-            use_credit(part, kind="taken_back", invoice=None, reference=note or because, by=by, at=at, on=None)
+            use_credit(part, kind="taken_back", reference=note or because, by=by, at=at, on=None)
     elif split.from_credit < 0:
         about = f"Came again for {balance.invoice.number}"
         hold(

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from billing.bounced_addresses import bounced_addresses
+from billing.credit_story import credit_on
 from billing.disputes import disputes_of
 from billing.documents import invoice_document, receipt_document
 from billing.documents.credit_notes import credit_note_document
@@ -93,6 +94,7 @@ def invoice(request: MemberRequest, pk: UUID) -> HttpResponse:
         "page": invoice_page(InvoiceSnapshot.from_json(found.snapshot)),
         "payments": payments,
         "events": happenings(found),
+        "credit": credit_on(found),
         "disputes": disputes_of(found),
         "deliveries": list(InvoiceDelivery.objects.filter(invoice=found).order_by("-attempt")),
         "may_pay": Permission.PAY_INVOICE in request.permissions,

@@ -30,6 +30,11 @@ class BillingAccount(Row):
         default="inbox",
     )
     portal_url = models.URLField("page of the supplier portal", max_length=500, blank=True)
+    ask_before_credit = models.BooleanField(
+        "ask before credit is used",
+        default=False,
+        help_text="Without this, what the member has as credit goes on its invoices as they are issued, oldest first.",
+    )
     tax_evidence = models.CharField("proof of the address, or of non-residence", max_length=300, blank=True)
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)

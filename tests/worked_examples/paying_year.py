@@ -4,7 +4,7 @@ Cedar has a hub and stops paying in December; it is led down its ladder, pays in
 else pays each month in one of the ways below, in turn, so that every way is taken about forty times.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +17,6 @@ from billing.by_hand import HandPayment, record_by_hand
 from billing.closing import allocate_pools, begin_closing, draft_invoices
 from billing.disputes import credit_dispute, open_dispute
 from billing.invoicing import approve_invoices, issue_invoices
-from billing.member_credit import apply_credit, credit_held
 from billing.models import BankAccount, BankLine, Invoice, InvoiceBalance, InvoiceLine, Payment
 from billing.payments import amount_due, start_payment
 from billing.periods import open_period
@@ -245,12 +244,3 @@ def bill(year: Year, month: Month, at: datetime) -> list[Invoice]:
         assert not issue_invoices(drafts, by=RUN, at=at).refused
         rows = Invoice.objects.filter(period=period).select_related("institution", "issuer").order_by("number")
         return list(rows)
-
-
-def use_credit(year: Year, invoices: list[Invoice], at: datetime) -> Iterator[Invoice]:
-    """Put what members have as credit on their new invoices."""
-    for invoice in invoices:
-        with consortium_scope(Scope.COMMAND):
-            if credit_held(invoice.institution_id, issuer=year.cast.issuer).get("CAD"):
-                apply_credit(invoice, by=year.cast.staff, at=at)
-                yield invoice

@@ -53,7 +53,6 @@ from tests.worked_examples.paying_year import (
     by_card,
     due_on,
     found,
-    use_credit,
 )
 
 pytestmark = pytest.mark.slow
@@ -91,13 +90,12 @@ class Script:
         """Bill the month; say when each invoice will be paid, and when the portal will look."""
         number = (day.year - FIRST.year) * 12 + day.month
         invoices = bill(self.year, month, at_noon(day))
-        list(use_credit(self.year, invoices, at_noon(day)))
         for index, invoice in enumerate(invoices):
             if invoice.institution_id == self.hub.institution_id and STOPS_PAYING < day < PAYS_AGAIN:
                 self.unpaid.append(invoice)
                 continue
             left = due_on(invoice)
-            if left == 0:  # paid from credit
+            if left == 0:  # paid from credit as it was issued
                 continue
             way = WAYS[(index + number) % len(WAYS)] if left > SMALL else by_card
             self.on(day + timedelta(days=8), partial(way, self.year, invoice))
