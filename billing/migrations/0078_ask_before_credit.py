@@ -3,9 +3,9 @@
 from django.db import migrations, models
 
 
-# This is 0310_ask_before_credit.
+# This is 0078_ask_before_credit.
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0076_promise_guards")]
+    dependencies = [("billing", "0077_page_names")]
 
     operations = [
         migrations.AddField(
