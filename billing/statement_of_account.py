@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from billing import credit_story, money_back_story, writing_off_story
@@ -19,7 +20,7 @@ from billing.snapshot import InvoiceSnapshot
 from billing.ways_of_paying import method_name
 from consortium.kernel.exports import safe_cell
 from consortium.kernel.money import EXACT, exact_sum, plain
-from consortium.kernel.periods import local_date
+from consortium.kernel.periods import Month, local_date
 
 COLUMNS: Final = ("date", "document", "kind", "about", "charged", "credited", "balance", "currency")
 
@@ -108,7 +109,9 @@ def _events(institution_id: UUID, zone: str) -> Iterator[_Event]:
     invoices = Invoice.objects.filter(institution_id=institution_id).exclude(status__in=NOT_MEMBERS_BUSINESS)
     for row in invoices.select_related("period"):
         snapshot = InvoiceSnapshot.from_json(row.snapshot)
-        about = _("Services of %(month)s") % {"month": row.period.month}
+        about = _("Services of %(month)s") % {
+            "month": Month.parse(row.period.month).label((get_language() or "en")[:2])
+        }
         yield _Event(snapshot.issued_on, 0, row.number or "", "invoice", about, row.total, row.currency, row.pk)
     for note in CreditNote.objects.filter(institution_id=institution_id).select_related("invoice"):
         about = _("On invoice %(number)s") % {"number": note.invoice.number}

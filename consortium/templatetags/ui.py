@@ -13,6 +13,7 @@ A tone is neutral, info, success, warning or danger.
 
 Leaves
     {% status_badge _("Paid") tone="success" %}     shape and words, never colour alone
+    {% colon %}                                     between two pieces of a sentence, as the language sets it
     {% icon "check" %}                              decoration: hidden from screen readers
     {% copyable value label=_("Invoice number") %}
     {% post_button url=… label=… tone="primary" %}  a form with its token and one button; never change state by a link
@@ -132,6 +133,12 @@ def _tone(tone: str) -> str:
 def icon(name: str) -> SafeString:
     """Will write a decorative icon; a name that is not known fails, so that a typing error shows."""
     return icon_svg(name)
+
+
+@register.simple_tag
+def colon() -> str:
+    """Will write a colon as the language sets it: in French after a space that does not break."""
+    return "\N{NO-BREAK SPACE}:" if _language().startswith("fr") else ":"
 
 
 @register.simple_tag

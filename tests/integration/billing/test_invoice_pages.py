@@ -237,7 +237,7 @@ def test_the_statement_and_the_vendor_pack_open_in_both_languages(
     csv = client.get(
         reverse("statement_csv", args=["maple"]) + "?first_day=2026-01-01&last_day=2026-12-31"
     ).content.decode()
-    assert '"invoice","Services of 2026-09","788.59","0","788.59","CAD"' in csv
+    assert '"invoice","Services of September 2026","788.59","0","788.59","CAD"' in csv
     pack = text_of(client.get(reverse("vendor_pack", args=["maple", "icc"])).content)
     for words in ("123456789 RT0001", "1234567890 TQ0001", "Example Bank", "0001234"):
         assert words in pack, words

@@ -51,6 +51,11 @@ def test_a_mail_writes_days_instants_and_amounts_as_words() -> None:
     )
 
 
+def test_a_colon_stands_as_the_language_sets_it() -> None:
+    assert render("Key{% colon %} x", "en") == "Key: x"
+    assert render("Clé{% colon %} x", "fr") == "Clé\N{NO-BREAK SPACE}: x"
+
+
 def test_an_amount_and_a_number_never_break() -> None:
     exact = render("{% money total 'CAD' code=True exact=True %}", "fr", total=Decimal("4200.125"))
     assert exact.replace("\N{NO-BREAK SPACE}", " ") == '<span class="money">4 200,125 CAD</span>'
