@@ -85,6 +85,12 @@ def _point_to(name: str) -> str:
     return before
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long stories first: a worker that is given one at the end lets the other worker wait."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(scope="session")
 def database_template() -> str:
     """The template's name; of two workers that start at once the second waits for the first."""

@@ -8,7 +8,6 @@ on 127.0.0.1 alone.
 from __future__ import annotations
 
 import secrets
-import shutil
 import subprocess
 import time
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from consortium.embedded import ports, privileges
+from consortium.embedded import memory, ports, privileges
 from consortium.embedded.errors import EmbeddedError
 from consortium.embedded.files import last_line, locked, names, read_json, write_private_json
 from consortium.embedded.roles import RoleUrls, bootstrap_roles, check_version, role_urls
@@ -26,7 +25,14 @@ __all__ = ["Database", "PostgresDoesNotStartError", "bootstrap_roles", "ensure",
 
 ADMIN_ROLE = "postgres"
 PATIENCE_SECONDS = 60.0
-_FAST_AND_LOOSE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_FAST_AND_LOOSE = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "max_wal_size=256MB",
+)
 
 
 class PostgresDoesNotStartError(EmbeddedError):
@@ -84,13 +90,13 @@ def ensure(directory: Path, *, durable: bool = True) -> Database:
     """Starts the server that lives in `directory`, or attaches to it when it already runs.
 
     A first call creates the cluster (about 2 s), a later one attaches in 0.1 s. `durable=False` trades safety in a
-    power cut for speed and is for tests. Raises PostgresDoesNotStartError, PostgresNotCreatedError,
-    PostgresWheelMissingError, PostgresTooOldError.
+    power cut for speed and is for tests: its data are in memory where there is room (`memory.make_folder`).
+    Raises PostgresDoesNotStartError, PostgresNotCreatedError, PostgresWheelMissingError, PostgresTooOldError.
     """
     directory = directory.resolve()
     directory.mkdir(0o700, parents=True, exist_ok=True)
     with locked(directory / "lock"):
-        cluster = _load(directory) or _create(directory)
+        cluster = _load(directory) or _create(directory, durable=durable)
         started_here = not _login_works(cluster.admin_url)
         if started_here:
             cluster = _start(directory, cluster, durable=durable)
@@ -137,10 +143,9 @@ def _save(directory: Path, cluster: _Cluster) -> _Cluster:
     return cluster
 
 
-def _create(directory: Path) -> _Cluster:
+def _create(directory: Path, *, durable: bool) -> _Cluster:
     data, pwfile = directory / "data", directory / "initdb.pw"
-    shutil.rmtree(data, ignore_errors=True)  # an interrupted initdb; a finished one has cluster.json beside it
-    data.mkdir(0o700)
+    memory.make_folder(data, in_memory=not durable)  # after an interrupted initdb, too: a finished one has cluster.json
     privileges.hand_over(data)
     passwords = [secrets.token_hex(24) for _ in range(3)]
     pwfile.touch(0o600)

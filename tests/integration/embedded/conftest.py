@@ -9,6 +9,7 @@ import pytest
 import stripe
 
 from consortium.embedded import postgres
+from consortium.embedded.memory import remove_folder
 from consortium.embedded.postgres import Database
 from consortium.embedded.stripe_simulator.server import Simulator
 from consortium.embedded.stripe_simulator.settings import Settings
@@ -30,6 +31,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     postgres.ensure(directory, durable=False)
     yield directory
     postgres.stop(directory)
+    remove_folder(directory / "data")
 
 
 @pytest.fixture

@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from consortium.embedded import guardian
 from consortium.embedded.guardian import bearers, new_run_id
+from consortium.embedded.memory import remove_folder
 from consortium.embedded.postgres import postmaster_pid
 from consortium.embedded.valkey import server_pid
 
@@ -17,6 +19,7 @@ from .conftest import wait_until
 
 PARENT = """
 import os, subprocess, sys, time
+from collections.abc import Iterator
 from pathlib import Path
 from consortium.embedded import postgres, valkey
 from consortium.embedded.guardian import Guardian
@@ -33,6 +36,13 @@ with Guardian(run_id, home=home.path), Services(home, {}, run_id=run_id, durable
     if "wait" in sys.argv[3]:
         time.sleep(60)
 """
+
+
+@pytest.fixture(autouse=True)
+def freed(tmp_path: Path) -> Iterator[None]:
+    """What a home keeps in memory is not left there."""
+    yield
+    remove_folder(tmp_path / "postgres" / "data")
 
 
 def parent(run_id: str, home: Path, what: str) -> subprocess.Popen[bytes]:

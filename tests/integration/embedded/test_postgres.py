@@ -1,6 +1,7 @@
 """PostgreSQL from its wheel: one server per folder, however often it is started or killed."""
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -10,7 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from consortium.embedded import postgres, privileges
+from consortium.embedded import memory, postgres, privileges
+from consortium.embedded.memory import make_folder, remove_folder
 from consortium.embedded.postgres import Database, postmaster_pid
 from consortium.embedded.roles import PostgresTooOldError, RolesNotAllowedError, bootstrap_roles, database_url
 from consortium.embedded.services import OwnerWithoutAppError, ServerUnreachableError, external_database
@@ -161,3 +163,27 @@ def test_a_given_server_that_does_not_answer_is_named(database: Database) -> Non
 
 def test_an_old_server_is_refused_by_its_version() -> None:
     assert "PostgreSQL 17 is too old" in str(PostgresTooOldError(170004))
+
+
+def test_a_cluster_in_memory_that_the_machine_forgot_is_made_again(tmp_path: Path) -> None:
+    directory = tmp_path / "postgres"
+    first = postgres.ensure(directory, durable=False)
+    one(first.owner_url, "CREATE TABLE forgotten ()")
+    postgres.stop(directory)
+    assert (directory / "data").is_symlink()
+    shutil.rmtree((directory / "data").resolve())
+    try:
+        again = postgres.ensure(directory, durable=False)
+        assert one(again.owner_url, "SELECT count(*) FROM pg_tables WHERE tablename = 'forgotten'") == 0
+    finally:
+        postgres.stop(directory)
+        remove_folder(directory / "data")
+
+
+def test_without_room_in_memory_the_folder_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "NEEDED_BYTES", 2**62)
+    make_folder(tmp_path / "data", in_memory=True)
+    assert (tmp_path / "data").is_dir()
+    assert not (tmp_path / "data").is_symlink()
+    make_folder(tmp_path / "data", in_memory=False)
+    assert [*(tmp_path / "data").iterdir()] == []
