@@ -7,6 +7,7 @@ Settings are made with SET LOCAL, so they end with the transaction and never lea
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -26,47 +27,57 @@ class Scope(StrEnum):
     COMMAND = "command"  # a person at the server's command line
 
 
-def _set(name: str, value: str) -> str:
+# One trip to the server: what stood there, read first, and what stands there now; NULL leaves the institution as it is.
+_EXCHANGE: Final = """
+    WITH before AS MATERIALIZED (
+        SELECT coalesce(current_setting('portal.scope', true), '') AS scope,
+               coalesce(current_setting('portal.institution', true), '') AS institution
+    )
+    SELECT scope, institution,
+           set_config('portal.scope', %s, true), set_config('portal.institution', coalesce(%s, institution), true)
+    FROM before
+"""
+
+
+def _set(scope: str, institution: str | None = None) -> tuple[str, str]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT coalesce(current_setting(%s, true), '')", [name])
-        before = cursor.fetchone()[0]
-        cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
-    return str(before)
+        cursor.execute(_EXCHANGE, [scope, institution])
+        before = cursor.fetchone()
+        return str(before[0]), str(before[1])
 
 
 @contextmanager
-def _setting(name: str, value: str) -> Iterator[None]:
+def _setting(scope: str, institution: str | None = None) -> Iterator[None]:
     with transaction.atomic():
-        before = _set(name, value)
+        before = _set(scope, institution)
         yield
         # After an error the transaction or savepoint rolls the setting back by itself.
         if not connection.needs_rollback:
-            _set(name, before)
+            _set(before[0], None if institution is None else before[1])
 
 
 @contextmanager
 def institution_scope(institution_id: UUID) -> Iterator[None]:
     """See and write the rows of one institution, in one transaction."""
-    with _setting("portal.scope", ""), _setting("portal.institution", str(institution_id)):
+    with _setting("", str(institution_id)):
         yield
 
 
 @contextmanager
 def consortium_scope(scope: Scope) -> Iterator[None]:
     """See the rows of every institution, in one transaction, for the reason `scope` names."""
-    with _setting("portal.scope", scope.value):
+    with _setting(scope.value):
         yield
 
 
 def enter_institution(institution_id: UUID) -> None:
     """Narrow the open transaction to one institution until its end (for edges that cannot nest a block)."""
-    _set("portal.scope", "")
-    _set("portal.institution", str(institution_id))
+    _set("", str(institution_id))
 
 
 def enter_scope(scope: Scope) -> None:
     """Widen the open transaction to a named scope until its end."""
-    _set("portal.scope", scope.value)
+    _set(scope.value)
 
 
 def current_scope() -> str:

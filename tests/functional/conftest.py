@@ -32,7 +32,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium")
 KILL_DURING = ("Its JupyterHub is provisioned", "The month is closed")
-PATIENCE = 240
+PATIENCE = 600  # on a machine that has much else to do
 
 
 @dataclass

@@ -14,7 +14,7 @@ import pytest
 
 from provisioning.gateways.base import HubTarget
 from provisioning.gateways.local.driver import LocalDriver
-from provisioning.gateways.local.files import HubFolder, Seen
+from provisioning.gateways.local.files import HubFolder, Seen, is_supervised
 from provisioning.specs import HubSpec, LocalSignOn, Size
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -108,6 +108,7 @@ def local_site(root: Path, *, hub_python: Path = HUB_PYTHON) -> Iterator[LocalSi
     site = LocalSite(root, hub_python=hub_python)
     site.start()
     try:
+        wait_until(lambda: is_supervised(root), "the hub supervisor to stand")
         yield site
     finally:
         status = site.stop()

@@ -38,6 +38,25 @@ def test_a_forgotten_tenant_filter_returns_nothing(cast: Cast) -> None:
     assert Seat.objects.count() == 0
 
 
+def seen() -> set[object]:
+    return set(Seat.objects.values_list("institution_id", flat=True))
+
+
+def test_a_view_ends_where_it_began_whatever_lies_between(cast: Cast) -> None:
+    mine, other = {cast.university.pk}, {cast.other_university.pk}
+    with institution_scope(cast.university.pk):
+        with consortium_scope(Scope.STAFF):
+            assert seen() == mine | other
+            with institution_scope(cast.other_university.pk):
+                assert seen() == other
+            assert seen() == mine | other
+        assert seen() == mine
+        with pytest.raises(DatabaseError), consortium_scope(Scope.JOB):
+            execute("SELECT 1 / 0")
+        assert seen() == mine
+    assert seen() == set()
+
+
 def test_a_row_cannot_be_written_into_another_institution(cast: Cast, at: datetime) -> None:
     with (
         pytest.raises(DatabaseError, match="row-level security"),

@@ -26,14 +26,13 @@ from consortium.kernel.tenancy import Scope, consortium_scope
 from members.keys import make_member_key
 from provisioning.gateways.base import HubTarget
 from provisioning.gateways.jupyterhub.student import StudentSession
-from provisioning.gateways.local.files import is_supervised
 from provisioning.metering import roll_day, sample_all
 from provisioning.models import Hub, SamplingRun
 from provisioning.queries import month_use
 from provisioning.requests import approve_hub
 from tests.cast import Cast, make_cast
 from tests.unit.provisioning.stories import WISH, requested_hub
-from tests.verification.local_hubs import LocalSite, local_site, wait_until
+from tests.verification.local_hubs import LocalSite, local_site
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +60,6 @@ class Visit:
 @pytest.fixture
 def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalSite]:
     with local_site(tmp_path_factory.mktemp("portal") / "hubs") as made:
-        wait_until(lambda: is_supervised(made.root), "the hub supervisor to stand")
         monkeypatch.setattr(settings, "PORTAL_HOME", made.root.parent)
         monkeypatch.setattr(settings, "SAMPLE_INTERVAL_SECONDS", INTERVAL)
         yield made
