@@ -257,22 +257,22 @@ def _dues_words(found: Instalment, prices: PriceSchedule) -> tuple[str, str]:
     if found.first != found.last:
         return (
             f"{english}: {found.first.label('en')} to {found.last.label('en')}",
-            f"{french} : {found.first.label('fr')} à {found.last.label('fr')}",
+            f"{french}\N{NO-BREAK SPACE}: {found.first.label('fr')} à {found.last.label('fr')}",
         )
     part_en, part_fr = f"instalment {found.number} of {found.count}", f"versement {found.number} de {found.count}"
-    return f"{english}: {part_en}", f"{french} : {part_fr}"
+    return f"{english}: {part_en}", f"{french}\N{NO-BREAK SPACE}: {part_fr}"
 
 
 def _users(charges: Charges, prices: PriceSchedule) -> Iterator[DraftLine]:
     """One line per slab, so that quantity times price is the amount on every one of them."""
     users = charges.facts.active_users
     charge = user_charge(users, slabs=prices.slabs, currency=prices.currency)
-    label_en, label_fr = charges.month.label("en"), charges.month.label("fr")
+    label_en, label_fr = charges.month.label("en"), f"{charges.month.label('fr')}\N{NO-BREAK SPACE}"
     for slab in charge.lines:
         yield DraftLine(
             kind="active_users",
             description_en=f"Active users in {label_en}: {slab.first} to {slab.last} of {users}",
-            description_fr=f"Utilisateurs actifs en {label_fr} : {slab.first} à {slab.last} de {users}",
+            description_fr=f"Utilisateurs actifs en {label_fr}: {slab.first} à {slab.last} de {users}",
             quantity=Decimal(slab.users),
             unit="user",
             unit_price=slab.unit_price,
@@ -288,7 +288,7 @@ def _direct(cost: DirectCost) -> DraftLine:
     return DraftLine(
         kind="direct_cost",
         description_en=f"Cloud cost of your hubs, {label('en')} ({cost.provider})",
-        description_fr=f"Coûts infonuagiques de vos carrefours, {label('fr')} ({cost.provider})",
+        description_fr=f"Coûts infonuagiques de vos hubs, {label('fr')} ({cost.provider})",
         quantity=Decimal(1),
         unit_price=cost.amount,
         net=cost.amount,
@@ -307,7 +307,9 @@ def _direct(cost: DirectCost) -> DraftLine:
 
 def _shared(cost: SharedCost) -> DraftLine:
     label = _month_label(cost.share.bill_month)
-    words_en, words_fr = POOL_WORDS.get(cost.share.pool, (f"Shared cost: {cost.share.pool}",) * 2)
+    name = cost.share.pool
+    own_words = (f"Shared cost: {name}", f"Coût partagé\N{NO-BREAK SPACE}: {name}")
+    words_en, words_fr = POOL_WORDS.get(name, own_words)
     return DraftLine(
         kind="shared_cost",
         description_en=f"{words_en}, {label('en')} ({cost.provider})",

@@ -275,7 +275,7 @@ def _line(line: LinePart, currency: str) -> LineView:
             "base": line.fx_currency,
             "rate": words.number(line.fx_rate),
             "quote": currency,
-            "source": line.fx_source,
+            "source": words.rate_source(line.fx_source),
         }
     taxes = [words.tax_name(tax.tax) for tax in line.taxes if tax.rate]
     return LineView(

@@ -77,6 +77,15 @@ def day(value: date) -> str:
     return formats.day_text(value, language=language())
 
 
+def rate_source(text: str) -> str:
+    """Who published a rate, with its day in words: kept as "Bank of Canada, 2026-09-01" on the line of an invoice."""
+    publisher, _comma, on = text.rpartition(", ")
+    try:
+        return f"{publisher}, {day(date.fromisoformat(on))}" if publisher else text
+    except ValueError:
+        return text
+
+
 def instant(moment: datetime, zone: str) -> str:
     """An instant with its zone."""
     return formats.instant_text(moment, zone, language=language())

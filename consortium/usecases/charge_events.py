@@ -40,6 +40,7 @@ def _charge(event: EventWindow, at: datetime) -> bool:
         agreed = entitlements(event.institution_id, at=event.starts_at)
     except NoAgreement:
         return False
+    title_fr = f"«\N{NO-BREAK SPACE}{event.title}\N{NO-BREAK SPACE}»"
     record_charge(
         institution=event.institution,
         issuer=Issuer.objects.get(pk=agreed.issuer_id),
@@ -47,7 +48,7 @@ def _charge(event: EventWindow, at: datetime) -> bool:
         charge=Charge(
             kind="event",
             description_en=f"Event “{event.title}” on {event.hub.slug}, beyond those included",
-            description_fr=f"Événement « {event.title} » sur {event.hub.slug}, au-delà de ceux inclus",
+            description_fr=f"Événement {title_fr} sur {event.hub.slug}, au-delà de ceux inclus",
             quantity=Decimal(1),
             unit="event",
             unit_price=event.price,

@@ -52,7 +52,7 @@ def _order(issuer: Issuer, staff: User) -> None:
         account,
         number="4500-118-203",
         lines=[
-            OrderLine(description="Cotisation et carrefours", amount=Decimal("42000.00")),
+            OrderLine(description="Cotisation et hubs", amount=Decimal("42000.00")),
             OrderLine(description="Événements", amount=Decimal("3000.00")),
         ],
         first_day=today - timedelta(days=300),

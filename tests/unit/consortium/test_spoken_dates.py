@@ -9,6 +9,7 @@ import pytest
 from django.template import engines
 from django.utils import translation
 
+from billing.documents import words
 from consortium.kernel.spoken import spoken_day, spoken_instant
 from provisioning.models import Cluster
 
@@ -49,6 +50,20 @@ def test_a_mail_writes_days_instants_and_amounts_as_words() -> None:
     assert render(source, "fr", **values).replace("\N{NO-BREAK SPACE}", " ") == (
         "4 décembre 2026; 4 déc. 2026, 17 h 00 UTC; 25 200,00 CAD"
     )
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [
+        ("Bank of Canada, monthly, 2026-09-01", "Bank of Canada, monthly, 1er septembre 2026"),
+        ("Bank of Canada", "Bank of Canada"),
+        ("Bank of Canada, 2026-9", "Bank of Canada, 2026-9"),
+        ("", ""),
+    ],
+)
+def test_the_source_of_a_rate_bears_its_day_in_words(kept: str, shown: str) -> None:
+    with translation.override("fr"):
+        assert words.rate_source(kept) == shown
 
 
 def test_a_colon_stands_as_the_language_sets_it() -> None:
