@@ -1,5 +1,6 @@
 """Journey "Finance" in a real browser, by keyboard, in both languages: a link without a session, the other language,
-the PDF, a double click that pays once, a bank file that is imported twice and matched once, receipts, a zero statement.
+the PDF, a double click that pays once, a bank file that is imported twice and matched once, receipts, a zero statement,
+a part of the card's payment given back.
 
 Cedar pays its invoice by card, Maple (in French) by a transfer whose reference has a slip.
 """
@@ -20,7 +21,7 @@ from pypdf import PdfReader
 from billing.accounts import Payer, open_billing_account
 from billing.closing import allocate_pools, begin_closing, draft_invoices
 from billing.invoicing import approve_invoices, issue_invoices
-from billing.models import BankAccount, BankLine, BankMatch, Invoice, Payment
+from billing.models import BankAccount, BankLine, BankMatch, Invoice, Payment, Refund
 from billing.periods import open_period
 from consortium.kernel.clock import now
 from consortium.kernel.periods import local_month
@@ -87,6 +88,8 @@ def test_one_invoice_is_paid_by_card_and_one_by_transfer(
     see_the_receipt(comptable)
     fin.sign_in(cast.finance, may_sign_in(cast.finance, second_factor=True))
     the_statement_is_zero(fin)
+    give_a_part_back(sam, cedar)
+    see_the_refund(clerk, fin, cedar)
     for each in (clerk, comptable, sam, fin):
         assert each.problems == []
 
@@ -217,3 +220,38 @@ def the_statement_is_zero(fin: PersonWindow) -> None:
     press(page, "link", "Statement")
     expect(page.get_by_text(re.compile(r"\b0\.00.CAD")).first).to_be_visible()
     fin.look("statement")
+
+
+def give_a_part_back(sam: PersonWindow, cedar: Invoice) -> None:
+    """Staff see what it does before they type the amount once more; it goes out once."""
+    with consortium_scope(Scope.COMMAND):
+        payment = Payment.objects.get(invoice=cedar, status="succeeded")
+    page = sam.visit(f"staff/billing/payment/{payment.pk}/refund/")
+    page.get_by_label("Amount to give back").fill("100.00")
+    page.get_by_label("Why, as the payer reads it").fill("Two of the users were ours.")
+    press(page, "button", "Preview")
+    expect(page.get_by_text("Goes out at once")).to_be_visible()
+    sam.look("refund")
+    page.get_by_label("Type the amount once more").fill("100.00")
+    press(page, "button", "Give it back")
+    expect(page.get_by_text("It is on its way to the provider.")).to_be_visible()
+
+
+def see_the_refund(clerk: PersonWindow, fin: PersonWindow, cedar: Invoice) -> None:
+    """The payer's link says what is due again, the member's page why."""
+    page = clerk.page
+    press(page, "link", "Back to the invoice")
+    due = page.locator(".stat", has_text="Amount due").filter(has_text="100.00")
+    for _ in range(60):
+        page.reload()
+        if due.count():
+            break
+        page.wait_for_timeout(500)
+    expect(due).to_be_visible()
+    clerk.look("refunded")
+    told = fin.visit(f"i/cedar/invoices/{cedar.pk}/")
+    expect(told.get_by_text("Two of the users were ours.")).to_be_visible()
+    fin.look("refunded-member")
+    with consortium_scope(Scope.COMMAND):
+        (refund,) = Refund.objects.all()
+        assert (refund.status, refund.amount) == ("succeeded", Decimal("100.00"))

@@ -15,6 +15,7 @@ from consortium.kernel.clock import now
 from consortium.kernel.periods import Month, local_date
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.management.demo.bank import tell_bank
+from consortium.management.demo.chasing import tell_chasing
 from consortium.management.demo.collecting import tell_collecting
 from members.models import Institution, Issuer, StaffSeat, User
 from members.roles import StaffRole
@@ -39,6 +40,7 @@ def tell_invoicing(*, issuer: Issuer, staff: User, month: Month) -> None:
         _credit(staff)
         _event(issuer, staff, month)
     tell_collecting(staff=staff, at=now())
+    tell_chasing(issuer=issuer, staff=staff, colleague=second_approver(), at=now())
     tell_bank(issuer=issuer, staff=staff)
 
 

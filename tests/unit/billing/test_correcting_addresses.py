@@ -59,7 +59,7 @@ def test_the_member_s_finance_person_sees_it_corrects_it_and_it_goes_out_once(ca
     assert page in listed
     shown = text_of(finance.get(page))
     assert "550 5.1.1 no such user here" in shown
-    assert 'It has failed since <time datetime="20' in shown
+    assert 'This address has failed since <time datetime="20' in shown
     wrong = finance.post(page, {"email": "accounts payable"})
     assert (wrong.status_code, "accounts payable" in wrong.content.decode()) == (422, True)
     assert finance.post(page, {"email": RIGHT}).status_code == 302
