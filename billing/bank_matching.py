@@ -78,6 +78,8 @@ def accept(
     line = _open(line)
     _check_parts(line, parts)
     lock_all(part.invoice.pk for part in parts)
+    # What is written in two universities' audit trails holds both to the end: everybody writes in the same order.
+    parts = sorted(parts, key=lambda part: part.invoice.institution_id)
     matches = [
         _match(
             line, "payment", part.amount, by=by, at=at, because=because, confidence=confidence,
@@ -147,7 +149,7 @@ def undo_match(line: BankLine, *, reason: str, by: User | System, at: datetime) 
     live = BankMatch.objects.filter(line=line, undone_at=None)
     matches = list(live.select_related("payment", "credit__issuer", "arrival", "line"))
     lock_all(match.payment.invoice_id for match in matches if match.payment is not None)
-    for match in matches:
+    for match in sorted(matches, key=_university):
         _undo(match, reason=reason, by=by, at=at)
         match.undone_at, match.undone_by = at, None if isinstance(by, System) else by
         match.undone_because = reason.strip()[:300]
@@ -276,6 +278,12 @@ def _done(line: BankLine, matches: list[BankMatch], *, by: User | System, at: da
         )  # fmt: skip
     crash_point("bank_line.matched")
     return matches
+
+
+def _university(match: BankMatch) -> str:
+    """Whose audit trail undoing a match writes in first, "" where it is nobody's."""
+    found = match.payment or match.credit
+    return str(found.institution_id) if found else ""
 
 
 def _undo(match: BankMatch, *, reason: str, by: User | System, at: datetime) -> None:

@@ -54,12 +54,16 @@ def record_by_hand(invoice: Invoice, told: HandPayment, *, by: User | System, at
     zone = balance.invoice.issuer.zone
     _check(balance.invoice, told, today=local_date(at, zone))
     key = f"hand:{invoice.issuer_id}:{told.method}:{told.reference.strip().upper()}"[:80]
-    if Payment.objects.filter(idempotency_key=key).exists():
-        raise HandPaymentInvalid(_("A payment with this reference is recorded already."), field="reference")
-    payment = Payment.objects.create(
-        institution_id=invoice.institution_id, invoice=invoice, provider="manual", amount=told.amount,
-        currency=invoice.currency, method=told.method, idempotency_key=key, created_at=at,
+    # Two clerks may enter one cheque for two invoices at once; the second waits here until the first is done.
+    payment, made = Payment.objects.get_or_create(
+        idempotency_key=key,
+        defaults={
+            "institution_id": invoice.institution_id, "invoice": invoice, "provider": "manual", "amount": told.amount,
+            "currency": invoice.currency, "method": told.method, "created_at": at,
+        },
     )  # fmt: skip
+    if not made:
+        raise HandPaymentInvalid(_("A payment with this reference is recorded already."), field="reference")
     received_at = day_period(told.received_on, zone).start
     receive(payment, amount=told.amount, arrives=Account.BANK, by=by, at=at, received_at=received_at)
     media = next(kind for mark, kind in KINDS.items() if told.proof.startswith(mark))

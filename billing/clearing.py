@@ -13,7 +13,7 @@ from billing.gateways import ProviderMovement
 from billing.ledger import Leg, post
 from billing.models import CardDispute, ClearingMovement, InvoiceBalance, Payment, Refund, TakenBack
 from billing.reopening import Cause
-from billing.taking_back import Split, carry_out, split_of
+from billing.taking_back import Split, carry_out, lock_credits, split_of
 from consortium.kernel import audit
 from consortium.kernel.audit import System
 from consortium.kernel.money import EXACT
@@ -64,6 +64,7 @@ def record_taking(found: ProviderMovement, subject: Subject, balance: InvoiceBal
         _post(movement, _fee(found), f"Fee on invoice {payment.invoice.number}: {subject.because}", at=at)
         return None
     lost = subject.amount if found.amount < 0 else EXACT.minus(subject.amount)
+    lock_credits(payment)
     split = split_of(payment, balance, lost)
     row = TakenBack.objects.create(
         institution_id=payment.institution_id,

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from billing.member_credit import credits_with_rest, pick, put_on
+from billing.member_credit import LOCK_ORDER, credits_with_rest, pick, put_on
 from billing.models import Invoice, InvoiceBalance, MemberCredit
 from billing.states import INVOICE
 from consortium.kernel.audit import System
@@ -31,12 +31,11 @@ def open_credit(invoices: Sequence[Invoice]) -> dict[Purse, list[MemberCredit]]:
         issuer__in={each.issuer_id for each in invoices},
         currency__in={each.currency for each in invoices},
     )
-    order = ("received_on", "created_at", "pk")
     open_ones = credits_with_rest(mine).filter(rest__gt=0)  # type: ignore[misc]  # annotated
-    keys = list(open_ones.select_for_update(of=("self",)).order_by(*order).values_list("pk", flat=True))
+    keys = list(open_ones.select_for_update(of=("self",)).order_by(*LOCK_ORDER).values_list("pk", flat=True))
     found: dict[Purse, list[MemberCredit]] = {}
     # What is left is read once the rows are ours: another one may have used some while we waited.
-    rows = credits_with_rest(MemberCredit.objects.filter(pk__in=keys)).order_by(*order) if keys else ()
+    rows = credits_with_rest(MemberCredit.objects.filter(pk__in=keys)).order_by(*LOCK_ORDER) if keys else ()
     for credit in rows:
         found.setdefault((credit.institution_id, credit.issuer_id, credit.currency), []).append(credit)
     return found

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
 from django.db import models, transaction
@@ -29,6 +30,9 @@ from consortium.kernel.money import EXACT, exact_sum, plain, round_money
 from consortium.kernel.periods import local_date
 from members.models import Institution, Issuer, User
 from members.permissions import Permission, check_staff
+
+# Whoever locks several credits of a member does it in this order, so that no two wait for each other.
+LOCK_ORDER: Final = ("received_on", "created_at", "pk")
 
 
 class CreditTooLittle(PortalError):
@@ -153,10 +157,10 @@ def undo_credit(use: MemberCreditUse, *, reason: str, by: User | System, at: dat
     check_staff(by, Permission.RECONCILE_PAYMENTS)
     if not reason.strip():
         raise CreditUseInvalid(_("Say why it is undone: an auditor will ask."), field="reason")
-    if use.kind != "applied" or use.reverses_id is not None or MemberCreditUse.objects.filter(reverses=use).exists():
+    # Asked under the balance's lock: of two who undo it at once the second sees what the first did.
+    balance = None if use.invoice_id is None else balances.lock(use.invoice_id)
+    if balance is None or use.kind != "applied" or use.reverses_id or MemberCreditUse.objects.filter(reverses=use):
         raise CreditUseUndone(_("This use of credit was undone already, or was paid out. Reload the page."))
-    assert use.invoice_id is not None  # noqa: S101 - a constraint of the table says so
-    balance = balances.lock(use.invoice_id)
     if balance.invoice.status not in REOPENABLE:
         raise CreditUseUndone(_("The invoice is written off or void: take that back first."))
     reversal = MemberCreditUse.objects.create(
@@ -228,9 +232,9 @@ def take_back_credit(credit: MemberCredit, *, reason: str, by: User | System, at
 def locked_credits(institution_id: UUID, issuer: Issuer, currency: str) -> list[MemberCredit]:
     """Lock what credit a member has in a currency, the oldest first. Lock balances before, never after."""
     rows = MemberCredit.objects.filter(institution_id=institution_id, issuer=issuer, currency=currency)
-    keys = list(rows.select_for_update().order_by("received_on", "created_at", "pk").values_list("pk", flat=True))
+    keys = list(rows.select_for_update().order_by(*LOCK_ORDER).values_list("pk", flat=True))
     found = credits_with_rest(MemberCredit.objects.filter(pk__in=keys))
-    return list(found.order_by("received_on", "created_at", "pk"))
+    return list(found.order_by(*LOCK_ORDER))
 
 
 def pick(rows: Iterable[MemberCredit], amount: Decimal) -> list[Taken]:

@@ -22,7 +22,7 @@ from billing.member_credit import hold
 from billing.models import Application, LedgerLeg, Payment, TakenBack
 from billing.reopening import Cause
 from billing.states import PAYMENT
-from billing.taking_back import carry_out, split_of
+from billing.taking_back import carry_out, lock_credits, split_of
 from consortium.kernel import audit, jobs
 from consortium.kernel.audit import Fact, System
 from consortium.kernel.crash import crash_point
@@ -122,6 +122,7 @@ def undo(payment: Payment, *, reason: str, because: Cause = "undone", by: User |
     amount = left_of(payment)
     if amount <= 0 or amount != payment.amount:
         raise UndoRefused(_("This payment was taken back already, or a part of it was. Reload the page."))
+    lock_credits(payment)
     split = split_of(payment, balance, amount)
     if split.uncovered:
         raise UndoRefused(

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from billing.balances import amount_due as amount_due  # noqa: PLC0414 - where its callers look for it
-from billing.balances import lock
+from billing.balances import lock, lock_all
 from billing.card_disputes import keep_dispute
 from billing.chart_of_accounts import Account
 from billing.clearing import PROVIDER, record_charge
@@ -186,7 +186,9 @@ def follow_payout(payout_id: str, gateway: PaymentGateway, at: datetime) -> str:
     crash_point("event.fetched")
     intents = {_intent_of(each, gateway) for each in missing_of(movements)} - {""}
     payments = (_of_intent(intent_id, gateway) for intent_id in intents)
-    for payment in sorted(filter(None, payments), key=lambda each: each.invoice_id):
+    found_for = sorted(filter(None, payments), key=lambda each: each.institution_id)
+    lock_all(payment.invoice_id for payment in found_for)
+    for payment in found_for:  # university by university, as everybody writes in their audit trails
         refresh(payment, gateway, at=at)
     return keep_payout(found, movements, at=at)
 

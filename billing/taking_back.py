@@ -14,7 +14,7 @@ from django.db.models import Sum
 
 from billing.balances import pay
 from billing.chart_of_accounts import Account
-from billing.member_credit import credits_with_rest, hold, pick, use_credit
+from billing.member_credit import LOCK_ORDER, credits_with_rest, hold, pick, use_credit
 from billing.models import (
     Application,
     CreditNote,
@@ -63,10 +63,13 @@ def split_of(payment: Payment, balance: InvoiceBalance, amount: Decimal) -> Spli
 def carry_out(
     split: Split, balance: InvoiceBalance, row: TakenBack, *, because: Cause, note: str, by: User | System, at: datetime
 ) -> None:
-    """Will move the invoice, its balance and the member's credit as the split says. The caller locks and posts."""
+    """Will move the invoice, its balance and the member's credit as the split says.
+
+    The caller has locked the balance and the credits before the split was made, and posts.
+    """
     payment = row.payment
     if split.from_credit > 0:
-        for part in pick(_own_credits(payment, lock=True), split.from_credit):
+        for part in pick(_own_credits(payment), split.from_credit):
             use_credit(part, kind="taken_back", reference=note or because, by=by, at=at, on=None)
     elif split.from_credit < 0:
         about = f"Came again for {balance.invoice.number}"
@@ -85,6 +88,13 @@ def carry_out(
         pay(balance, EXACT.minus(split.reopened))
 
 
+def lock_credits(payment: Payment) -> None:
+    """Lock the credit that came of a payment's invoice, before it is asked what is left of it: others may use it up,
+    for other invoices, under locks of their own. Lock the balance before, never after.
+    """
+    _own_credits(payment, lock=True)
+
+
 def credit_left(payment: Payment) -> Decimal:
     """Return what is left of the credit that came of the payment: more than was due, or credited after it was paid."""
     return exact_sum(credit.rest for credit in _own_credits(payment))  # type: ignore[attr-defined]
@@ -99,7 +109,7 @@ def _own_credits(payment: Payment, *, lock: bool = False) -> list[MemberCredit]:
     notes = CreditNote.objects.filter(invoice_id=payment.invoice_id).values_list("pk", flat=True)
     rows = MemberCredit.objects.filter(source_id__in=[*siblings, *again, *notes], currency=payment.currency)
     if lock:
-        list(rows.select_for_update().order_by("pk"))
+        list(rows.select_for_update().order_by(*LOCK_ORDER))
     return sorted(credits_with_rest(rows), key=lambda each: each.source_id != payment.pk)
 
 

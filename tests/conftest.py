@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -112,18 +113,34 @@ def django_db_setup(database_template: str, django_db_blocker: pytest.FixtureReq
     _drop(name)
 
 
+@contextmanager
+def _own_database(template: str, blocker: pytest.FixtureRequest) -> Iterator[str]:
+    """A copy of the template in which commits are real, for as long as the block lasts; yields its name."""
+    name = f"portal_clone_{uuid4().hex[:8]}"
+    _execute("CREATE DATABASE {} TEMPLATE {}", name, template)
+    with blocker.unblock():  # type: ignore[attr-defined]
+        before = _point_to(name)
+        yield name
+        _point_to(before)
+    _drop(name)
+
+
 @pytest.fixture
 def committed_db(
     django_db_setup: None, database_template: str, django_db_blocker: pytest.FixtureRequest
 ) -> Iterator[str]:
     """A database of this test alone, in which commits are real; yields its name."""
-    name = f"portal_clone_{uuid4().hex[:8]}"
-    _execute("CREATE DATABASE {} TEMPLATE {}", name, database_template)
-    with django_db_blocker.unblock():  # type: ignore[attr-defined]
-        before = _point_to(name)
+    with _own_database(database_template, django_db_blocker) as name:
         yield name
-        _point_to(before)
-    _drop(name)
+
+
+@pytest.fixture(scope="module")
+def committed_db_of_all(
+    django_db_setup: None, database_template: str, django_db_blocker: pytest.FixtureRequest
+) -> Iterator[str]:
+    """A database that all tests of a file share, in which commits are real; yields its name."""
+    with _own_database(database_template, django_db_blocker) as name:
+        yield name
 
 
 @pytest.fixture(autouse=True)
