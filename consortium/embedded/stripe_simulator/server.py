@@ -61,6 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "StripeSimulator"
     sys_version = ""
     timeout = 60
+    disable_nagle_algorithm = True  # else each answer waits 40 ms for the acknowledgement of its own headers
 
     def do_GET(self) -> None:
         self._route(b"")
