@@ -1,5 +1,6 @@
 """Staff pages of standing: rungs to confirm with what they mean, hubs that were stopped, how every member stands."""
 
+from datetime import date
 from typing import ClassVar
 
 from django import forms
@@ -12,6 +13,7 @@ from consortium.admin.tools import Table, ToolAdmin
 from consortium.kernel.clock import now
 from consortium.kernel.errors import Invalid
 from consortium.kernel.formats import money_text
+from consortium.kernel.spoken import spoken_day
 from consortium.usecases.enforce_standing import confirm_rung, standing_of, what_it_means
 from members.models import Institution
 from members.permissions import Permission
@@ -92,13 +94,15 @@ class LapseStepAdmin(ProposalAdmin, ToolAdmin):
             standing = standing_of(institution, at=at)
             sums = standing.money.overdue
             overdue = ", ".join(money_text(sum_, code, language="en", code=True) for code, sum_ in sums)
-            step = f"{standing.next_rung} from {standing.next_on}" if standing.next_on else "–"
-            rows.append((institution, standing.code, overdue or "–", standing.money.since or "–", step))
-        rows.sort(key=lambda row: (row[3] == "–", str(row[3])))
+            next_on, since = standing.next_on, standing.money.since
+            step = f"{standing.next_rung} from {spoken_day(next_on)}" if next_on else "–"
+            shown = (institution, standing.code.replace("_", " "), overdue or "–", spoken_day(since) if since else "–")
+            rows.append((since or date.max, (*shown, step)))
+        rows.sort(key=lambda row: row[0])
         table = Table(
-            caption=f"Standing on {at:%Y-%m-%d}",
+            caption=f"Standing on {spoken_day(at.date())}",
             headings=("University", "Standing", "Overdue", "Since", "Next step"),
-            rows=rows,
+            rows=[shown for _since, shown in rows],
             empty="There are no members yet.",
         )
         return self.tool_page(

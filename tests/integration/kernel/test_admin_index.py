@@ -55,6 +55,9 @@ def test_the_page_of_an_app_bears_its_name_and_claims_nothing_of_the_queue(cast:
     assert "Billing administration" in answer
     assert "Nothing waits" not in answer
     assert "Getting paid" in answer
+    trail = re.search(r'<ol class="breadcrumbs">(.*?)</ol>', answer, re.DOTALL)
+    assert trail is not None
+    assert "Getting paid" not in trail[1]
 
 
 def test_a_page_that_no_group_names_stays_under_its_app(cast: Cast) -> None:
