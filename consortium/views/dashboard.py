@@ -45,9 +45,9 @@ def institution(request: MemberRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "membership": Membership.objects.filter(institution=request.institution).first(),
         "hubs": list(Hub.objects.filter(institution=request.institution).select_related("cluster")),
-        "agreement": agreements.order_by("-version").first(),
+        "agreement": agreements.order_by("-version").first() if Permission.VIEW_AGREEMENT in held else None,
         "may_request": Permission.REQUEST_HUB in held,
-        "may_leave": Permission.SIGN_AGREEMENT in held,
+        "may_sign": Permission.SIGN_AGREEMENT in held,
         "month": today,
     }
     if Permission.VIEW_USAGE in held:

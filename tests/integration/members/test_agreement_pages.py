@@ -18,7 +18,7 @@ from members import agreements
 from members.agreement_document import agreement_documents
 from members.agreements.delegates import make_link
 from members.agreements.ending import earliest_last_day
-from members.models import Agreement, AgreementEvent, Institution, Signature, SigningInvitation, TextDelivery
+from members.models import Agreement, AgreementEvent, Institution, Seat, Signature, SigningInvitation, TextDelivery
 from tests.cast import Cast, make_cast
 from tests.integration.members.browser import signed_in, text_of
 from tests.unit.members.agreement_story import BUILDERS, Place, edit
@@ -58,6 +58,19 @@ def test_every_state_has_its_page_its_turn_and_its_history(place: Place, state: 
     assert text_of(browser.get(f"/{language}/i/birch/agreements/"))
     for page in ("changes/", "request/"):
         assert text_of(browser.get(url_of(agreement, page, language)))
+
+
+def test_the_front_page_leads_to_the_agreement_only_whom_it_lets_in(place: Place) -> None:
+    agreement = built(place, "offered")
+    people = {"finance": place.cast.finance, "viewer": place.cast.viewer}
+    with consortium_scope(Scope.COMMAND):
+        for role, person in people.items():
+            Seat.objects.create(institution=agreement.institution, user=person, role=role, created_at=now())
+    pages = {role: text_of(signed_in(person).get("/en/i/birch/")) for role, person in people.items()}
+    assert "/agreements/" not in pages["viewer"]
+    assert "Read the agreement" in pages["finance"]
+    assert "Read and sign it" not in pages["finance"]
+    assert "Read and sign it" in text_of(signed_in(place.cast.stranger).get("/en/i/birch/"))
 
 
 def test_an_owner_sends_an_offer_back_and_then_sees_what_changed(place: Place) -> None:
