@@ -184,6 +184,24 @@ def a_payout_before_any_other_news(world: World) -> tuple[Invoice, Act]:
     return invoice, world.hear("payout.created")
 
 
+def a_payout_that_came_back(world: World) -> tuple[Invoice, Act]:
+    world.emptied()
+    invoice = world.paid().invoice
+    payout = world.till.pull("payout")
+    world.till.hear(world.news("payout.created"))
+    world.till.pull("settle_payout", payout=payout["id"], outcome="failed")
+    return invoice, world.hear("payout.failed")
+
+
+def a_refund_that_came_back(world: World) -> tuple[Invoice, Act]:
+    payment = world.paid()
+    refunds = world.till.gateway._client.v1.refunds
+    refund = refunds.create(params={"payment_intent": payment.intent_id, "amount": 36_790})
+    world.till.hear(world.news("refund.created"))
+    world.till.pull("settle_refund", refund=refund.id, outcome="failed")
+    return payment.invoice, world.hear("refund.failed")
+
+
 def the_payout(_world: World, _invoice: Invoice) -> Any:
     """The newest payout, its lines, and what was booked of it beside the member's."""
     with consortium_scope(Scope.COMMAND):
@@ -223,6 +241,7 @@ STORIES = {
     "a debit that failed": Story(a_debit_that_failed, and_pays),
     "a debit that was returned": Story(a_debit_that_was_returned, and_pays),
     "a refund made at the provider": Story(a_refund_made_at_the_provider),
+    "a refund that came back": Story(a_refund_that_came_back),
     "a dispute opened": Story(a_dispute_opened),
     "a dispute won": Story(a_dispute_won),
     "a refund of ours": Story(a_refund_of_ours),
@@ -231,6 +250,7 @@ STORIES = {
     "a stale page": Story(a_stale_page, and_pays),
     "a stale page on which somebody paid": Story(a_stale_page_on_which_somebody_paid),
     "a payout before any other news": Story(a_payout_before_any_other_news, look=the_payout),
+    "a payout that came back": Story(a_payout_that_came_back, look=the_payout),
 }
 
 
