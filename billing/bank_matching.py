@@ -113,6 +113,7 @@ def accept_recorded(line: BankLine, payment: Payment, *, by: User | System, at: 
     """Match an open line with a payment that was entered by hand and is in the books already. Raises as accept does."""
     check_staff(by, Permission.RECONCILE_PAYMENTS)
     line = _open(line)
+    lock_all([payment.invoice_id])  # of two lines for one cheque the second sees what the first did
     taken = BankMatch.objects.filter(payment=payment, undone_at=None).exists()
     arrived = EXACT.subtract(payment.amount, payment.fee)
     if payment.provider != "manual" or taken or (arrived, payment.currency) != (line.amount, line.currency):

@@ -1,14 +1,9 @@
 """The bank's money under two clerks, a card and a crash at once: whole or not at all, once, and who loses reads why.
 
-Every meeting is arranged: what both want first is held until both wait for it, or the first one stands still in the
-middle until the second is there.
+Every meeting is arranged (`meetings`), none is left to luck.
 """
 
-import threading
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -16,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.db.models import QuerySet, Sum
+from django.db.models import Sum
 
 from billing.bank_import import Imported, import_statement
 from billing.bank_matching import LineNotOpen, Part, accept, accept_as_credit, accept_recorded, undo_match
@@ -42,18 +36,17 @@ from billing.payments import start_payment
 from billing.receiving import UndoRefused, undo
 from billing.refunds import propose_refund, send_refund
 from consortium.kernel.crash import SimulatedCrash, arm, disarm
-from consortium.kernel.errors import PortalError
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import AuditEvent, Delivery, Document, Job
 from members.models import Institution
 from tests.cast import Cast, make_cast, make_institution
+from tests.integration.billing.meetings import both, kinds, meet, standing_still
 from tests.unit.billing.bank_files import CAMT
 from tests.unit.billing.checkout import Till, open_till
 from tests.unit.billing.issued import make_invoice, pay
 from tests.unit.billing.paid import RETURN, TOTAL, paid_by_card, stand
 
 AT = datetime(2026, 11, 25, 20, tzinfo=UTC)
-PATIENCE = 5.0
 
 
 @dataclass
@@ -132,76 +125,6 @@ def books_hold_afterwards(desk: Desk) -> Iterator[None]:
     with consortium_scope(Scope.STAFF):
         faults = check_books(at=AT).faults
     assert [fault for fault in faults if "Receivables of" not in fault] == []  # the invoices here were never posted
-
-
-# --- At once ----------------------------------------------------------------------------------------------------------
-
-
-def outcome(work: Callable[[], object]) -> object:
-    """Do it in this thread; returns what it gave, or what it was refused with."""
-    try:
-        return work()
-    except PortalError as refused:
-        return refused
-    finally:
-        connection.close()
-
-
-def waiting() -> int:
-    """How many others wait for a lock in this database."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_clear_snapshot()")  # else a transaction sees one picture until its end
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return int(cursor.fetchone()[0])
-
-
-def until_waiting(number: int, patience: float = PATIENCE) -> bool:
-    """Wait until so many wait for a lock; tell whether they did."""
-    end = time.monotonic() + patience
-    while waiting() < number:
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.005)
-    return True
-
-
-def meet(held: QuerySet[Any], *works: Callable[[], object]) -> list[object]:
-    """Hold rows until each work waits for them, one behind the other; then let go. Returns what came of them."""
-    with ThreadPoolExecutor(len(works)) as pool:
-        futures: list[Future[object]] = []
-        with consortium_scope(Scope.STAFF):
-            assert list(held.select_for_update(of=("self",)))
-            for number, work in enumerate(works, 1):
-                futures.append(pool.submit(outcome, work))
-                assert until_waiting(number), f"work {number} does not wait: {futures}"
-        return [future.result(PATIENCE * 2) for future in futures]
-
-
-@contextmanager
-def standing_still(where: str) -> Iterator[None]:
-    """Whoever comes by first stands still there until another one waits for a lock that it holds, or nobody does."""
-    first = threading.Lock()
-
-    def stand_still() -> None:
-        if first.acquire(blocking=False):
-            until_waiting(1, patience=1.0)
-
-    arm(where, stand_still)
-    yield
-    disarm()
-
-
-def both(*works: Callable[[], object]) -> list[object]:
-    """Do all at once."""
-    with ThreadPoolExecutor(len(works)) as pool:
-        return list(pool.map(outcome, works))
-
-
-def kinds(found: list[object]) -> list[str]:
-    """What came of them, whoever was first."""
-    return sorted(type(each).__name__ for each in found)
 
 
 # --- A worker that dies -----------------------------------------------------------------------------------------------
@@ -295,6 +218,20 @@ def test_of_two_clerks_who_enter_one_cheque_the_second_reads_that_it_is_recorded
     (refused,) = [each for each in found if isinstance(each, HandPaymentInvalid)]
     assert (refused.field, "recorded already" in refused.message) == ("reference", True)
     assert sorted([stand(mine)[0], stand(yours)[0]]) == ["issued", "paid"]
+
+
+def test_of_two_clerks_who_match_two_lines_with_one_cheque_the_second_reads_that_it_is_matched(desk: Desk) -> None:
+    invoice = desk.invoice()
+    payment, lines = desk.cheque(invoice, "C-8"), [desk.lines()[0] for _ in range(2)]
+
+    def recorded(line: BankLine) -> BankMatch:
+        with consortium_scope(Scope.STAFF):
+            return accept_recorded(line, payment, by=desk.cast.staff, at=AT)
+
+    with standing_still("bank_line.matched"):
+        found = both(lambda: recorded(lines[0]), lambda: recorded(lines[1]))
+    assert kinds(found) == ["BankMatch", "MatchInvalid"]
+    assert stand(invoice) == ("paid", TOTAL)
 
 
 @pytest.mark.parametrize("transfer_first", [True, False])
