@@ -205,13 +205,14 @@ def a_refund_that_came_back(world: World) -> tuple[Invoice, Act]:
 def the_payout(_world: World, _invoice: Invoice) -> Any:
     """The newest payout, its lines, and what was booked of it beside the member's."""
     with consortium_scope(Scope.COMMAND):
-        payout = Payout.objects.latest("first_seen_at")
+        payout = Payout.objects.latest("pk")  # keys grow with time; a worker's clock runs ahead
         lines = PayoutLine.objects.filter(payout=payout)
-        own = ClearingMovement.objects.filter(payment=None, recorded_at=payout.first_seen_at)
+        own = ClearingMovement.objects.filter(payment=None, pk__gt=payout.pk)
         legs = LedgerLeg.objects.filter(entry__source_id__in=own.values("pk"))
         return (
             (payout.status, payout.amount, payout.problem),
             sorted(lines.values_list("movement__kind", "movement__net")),
+            sorted(own.values_list("kind", "net")),
             sorted(legs.values_list("account__code", "amount")),
         )
 
