@@ -91,9 +91,9 @@ def duration_text(span: timedelta | float, *, language: str) -> str:
     minutes, seconds = divmod(rest, 60)
     space = "\N{NO-BREAK SPACE}"
     if hours:
-        return f"{number_text(hours, language=language)}{space}h {minutes:02d}{space}min"
+        return f"{number_text(hours, language=language)}{space}h{space}{minutes:02d}{space}min"
     if minutes:
-        return f"{minutes}{space}min {seconds:02d}{space}s"
+        return f"{minutes}{space}min{space}{seconds:02d}{space}s"
     return f"{seconds}{space}s"
 
 
