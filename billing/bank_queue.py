@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+import structlog
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from billing.balances import TAKES_MONEY
-from billing.bank_matching import LineNotOpen, Part, accept
+from billing.bank_matching import Part, accept
 from billing.bank_suggestions import Facts, OpenInvoice, Suggestion, clear_winner, squeezed, suggest
 from billing.models import BankLine, BankMatch, Invoice, Payment, Payout
 from billing.payouts import unreconciled_payouts
@@ -19,6 +20,8 @@ from consortium.kernel.audit import System
 from consortium.kernel.errors import PortalError
 from consortium.kernel.money import EXACT
 from members.models import Issuer, User
+
+log = structlog.get_logger(__name__)
 
 MATCHER: Final = System("bank_matcher")
 NEAR: Final = timedelta(days=30)
@@ -98,7 +101,10 @@ def accept_suggestion(line: BankLine, key: str, *, with_fee: bool, by: User | Sy
 
 
 def match_by_itself(lines: Iterable[BankLine], *, at: datetime) -> int:
-    """Accept each line's best suggestion where its account says so; returns how many. Needs a consortium scope."""
+    """Accept each line's best suggestion where its account says so; returns how many. Needs a consortium scope.
+
+    A line that is refused, such as one of a locked year, waits for a person and holds no other up.
+    """
     done = 0
     for line in lines:
         if line.status != "open" or line.account.accept_from is None:
@@ -107,7 +113,8 @@ def match_by_itself(lines: Iterable[BankLine], *, at: datetime) -> int:
         if found is not None and not payout_candidates(line).exists() and not recorded_candidates(line).exists():
             try:
                 _accepted(line, found, with_fee=False, by=MATCHER, at=at)
-            except LineNotOpen:
+            except PortalError as refused:  # a person who accepts it reads the same
+                log.warning("bank_line.not_matched", line=str(line.pk), error=refused.message)
                 continue
             done += 1
     return done

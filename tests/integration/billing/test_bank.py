@@ -11,6 +11,7 @@ from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg.types.range import DateRange
 
 from billing.balances import amount_due
 from billing.bank_files import BankFileRefused
@@ -36,9 +37,21 @@ from billing.bank_queue import (
 )
 from billing.books_check import check_books
 from billing.by_hand import HandPayment, HandPaymentInvalid, record_by_hand
+from billing.ledger import YearLocked
 from billing.member_credit import credit_held
-from billing.models import BankAccount, BankLine, BankMatch, BankStatement, Invoice, InvoiceBalance, LedgerLeg, Payment
+from billing.models import (
+    BankAccount,
+    BankLine,
+    BankMatch,
+    BankStatement,
+    FiscalYear,
+    Invoice,
+    InvoiceBalance,
+    LedgerLeg,
+    Payment,
+)
 from billing.statement_of_account import statements
+from billing.states_books import FISCAL_YEAR
 from consortium.kernel.audit import System
 from consortium.kernel.errors import Forbidden
 from consortium.kernel.tenancy import Scope, consortium_scope, enter_scope
@@ -218,6 +231,25 @@ def test_a_sure_match_is_accepted_by_itself_where_the_account_says_so(
         with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:  # noqa: PT012
             cursor.execute(statement)
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def test_a_line_that_cannot_be_matched_by_itself_waits_for_a_person_and_holds_no_other_up(
+    cast: Cast, account: BankAccount, at: datetime
+) -> None:
+    """The first line's day lies in a year whose books are locked."""
+    first, second = make_invoice(cast), make_invoice(cast, number="ICC-2026-0008")
+    year = FiscalYear.objects.create(issuer=cast.issuer, valid=DateRange(date(2025, 12, 1), date(2026, 11, 21)))
+    FISCAL_YEAR.move(year, "locked", locked_at=at)
+    BankAccount.objects.filter(pk=account.pk).update(accept_from=95)
+    account.refresh_from_db()
+    later = CAMT.replace(b"2026-11-2", b"2026-11-3").replace(b"2026-11-31", b"2026-11-30").replace(b"B-", b"C-")
+    lines = [*bring(account, at).lines, *bring(account, at, later.replace(b"2026-0007", b"2026-0008")).lines]
+    assert match_by_itself(lines, at=at) == 1
+    assert (stands(first)[0], stands(second)[0]) == ("issued", "paid")
+    line = waiting_lines().get(amount=Decimal("2367.90"))
+    with pytest.raises(YearLocked, match="is locked"):
+        accept_suggestion(line, str(first.pk), with_fee=False, by=cast.staff, at=at)
+    all_holds(at)
 
 
 def test_staff_reconcile_on_their_pages(cast: Cast, account: BankAccount, at: datetime, settings: Any) -> None:
