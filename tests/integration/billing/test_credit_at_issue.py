@@ -1,13 +1,16 @@
 """A member's credit goes on its invoices as they are issued: oldest first, exact, unless its payer is asked."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from threading import Barrier
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given
@@ -20,7 +23,7 @@ from billing.chart_of_accounts import Account
 from billing.emails import mail_invoice
 from billing.invoicing import approve_invoices, issue_invoices
 from billing.ledger import Leg
-from billing.member_credit import credit_held, credits_with_rest, hold, undo_credit
+from billing.member_credit import CreditTooLittle, apply_credit, credit_held, credits_with_rest, hold, undo_credit
 from billing.models import (
     BankMatch,
     BillingAccount,
@@ -38,7 +41,7 @@ from consortium.kernel.money import exact_sum
 from consortium.kernel.tenancy import Scope, consortium_scope, enter_scope
 from consortium.models import AuditEvent, OutgoingMail
 from members.models import Institution
-from tests.cast import Cast, make_institution
+from tests.cast import Cast, make_cast, make_institution
 from tests.integration.billing.stories import MONTH, RUN, drafted, facts, open_account, set_up
 from tests.integration.members.browser import signed_in, text_of
 
@@ -249,3 +252,47 @@ def test_whatever_is_held_member_balances_are_the_ledger_and_nothing_is_left_bes
             begun = [index for index, (rest, amount) in enumerate(left) if rest < amount]
             assert all(left[index][0] == 0 for index in begun[:-1]), "the oldest first"
         cursor.execute("ROLLBACK TO SAVEPOINT example")
+
+
+@pytest.mark.slow
+def test_issuing_and_putting_credit_on_by_hand_at_once_both_end_well(committed_db: str, at: datetime) -> None:
+    """Each of six members has an open invoice of before; a set that names it, too, is issued while staff pay it."""
+    people = make_cast(at)
+    with consortium_scope(Scope.JOB):
+        set_up(people, at)
+        members = [make_institution(f"u{number}") for number in range(6)]
+        for each in members:
+            open_account(each, people.issuer, province="BC", at=at)
+        told = [facts(each, dues="1200.00", joined=date(2025, 1, 1), memory="1", users=3) for each in members]
+        before = issue(drafted(open_period(people.issuer, MONTH), told, at), at)
+        for each in members:
+            receive_credit(people, each, "150.00", FIRST, at)
+        at += timedelta(days=20)
+        drafts = drafted(open_period(people.issuer, "2026-10"), told, at)
+        approve_invoices(drafts, by=RUN, at=at)
+    ready = Barrier(2)
+
+    def by_hand(old: Invoice) -> None:
+        try:
+            ready.wait(10)
+            with suppress(CreditTooLittle), consortium_scope(Scope.JOB):
+                apply_credit(old, by=RUN, at=at)
+        finally:
+            connections.close_all()
+
+    def at_issue(old: Invoice, new: Invoice) -> None:
+        try:
+            ready.wait(10)
+            with consortium_scope(Scope.JOB):
+                assert not issue_invoices([old, new], by=RUN, at=at).refused
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as pool:
+        for old, new in zip(before, drafts, strict=True):
+            for done in (pool.submit(by_hand, old), pool.submit(at_issue, old, new)):
+                done.result(20)
+    with consortium_scope(Scope.JOB):
+        the_books_agree(people)
+        for old, new in zip(before, drafts, strict=True):
+            assert stands(old)[1] + stands(new)[1] == 2 * TOTAL - Decimal("150.00")
