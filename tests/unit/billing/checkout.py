@@ -52,14 +52,15 @@ class Till:
         """The bank answers every waiting debit."""
         self.pull("settle", outcome=outcome)
 
-    def events(self) -> list[dict[str, Any]]:
-        """All events so far, the oldest first."""
+    def events(self, *, after: int = 0) -> list[dict[str, Any]]:
+        """The events so far from position `after` on, the oldest first."""
+        rows = "SELECT body FROM things WHERE kind = 'event' ORDER BY seq LIMIT -1 OFFSET ?"
         with self.simulator.store.transaction(silent=True):
-            return list(self.simulator.store.newest("event"))[::-1]
+            return [json.loads(body) for (body,) in self.simulator.store._connection.execute(rows, (after,))]
 
     def news(self, *, after: int = 0) -> list[bytes]:
         """The bodies of the events from position `after` on."""
-        return [json.dumps(event, indent=2).encode() for event in self.events()[after:]]
+        return [json.dumps(event, indent=2).encode() for event in self.events(after=after)]
 
     def hear(self, body: bytes, *, at: datetime | None = None) -> ProviderEvent:
         """Receive one event as the webhook does, and act on it."""
