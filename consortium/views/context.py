@@ -18,7 +18,7 @@ class Link:
 
     label: str
     url: str
-    current: bool = False
+    current: str = ""  # of aria-current: "page" where one is, "true" where the page lies below it
 
 
 # What an institution's menu offers, to whom: route, permission, label.
@@ -51,20 +51,28 @@ def _labels() -> dict[str, str]:
 
 
 def _navigation(request: HttpRequest) -> list[Link]:
-    route = request.resolver_match.url_name if request.resolver_match else ""
     institution = getattr(request, "institution", None)
     if institution is not None:
         held: frozenset[Permission] = getattr(request, "permissions", frozenset())
         labels = _labels()
-        return [
-            Link(labels[label], reverse(name, args=[institution.slug]), current=name == route)
+        own = [
+            (labels[label], reverse(name, args=[institution.slug]))
             for name, permission, label in MENU
             if permission in held
         ]
+        return _with_place(own, request.path)
     links = [("home", _("Map")), ("status", _("Status")), ("apply", _("Apply"))]
     if request.user.is_authenticated:
         links = [("dashboard", _("My institution")), *links]
-    return [Link(label, reverse(name), current=name == route) for name, label in links]
+    home = reverse("home")  # every page lies below it, which says nothing
+    return _with_place([(label, reverse(name)) for name, label in links], request.path, besides=home)
+
+
+def _with_place(entries: list[tuple[str, str]], path: str, *, besides: str = "") -> list[Link]:
+    """The entries, of which the one is marked that is this page, or the nearest one above it."""
+    above = [url for _label, url in entries if path.startswith(url) and (url != besides or url == path)]
+    nearest = max(above, key=len, default="")
+    return [Link(label, url, ("page" if url == path else "true") if url == nearest else "") for label, url in entries]
 
 
 def page(request: HttpRequest) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def context() -> dict[str, Any]:
         "demo": True,
         "form_errors": True,
         "nav": [
-            {"label": label, "url": f"#{label}", "current": label == "Hubs"}
+            {"label": label, "url": f"#{label}", "current": "page" if label == "Hubs" else ""}
             for label in ("Overview", "Hubs", "Use and cost", "Invoices", "People", "Agreement")
         ],
         "alternate_url": "/fr/gallery/",
