@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection, connections
 from django.utils import translation
@@ -28,6 +29,17 @@ from psycopg import sql
 from tests.cast import Cast, make_cast
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def _own_valkey() -> None:
+    """A numbered database of Valkey for each worker: what one forgets between its tests the others still count."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16  # so many there are
+    url = urlunsplit(urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{number}"))
+    os.environ["REDIS_URL"] = settings.REDIS_URL = settings.CELERY_BROKER_URL = url
+    settings.CACHES["default"]["LOCATION"] = url
+
+
+_own_valkey()  # before anything has asked for it
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 

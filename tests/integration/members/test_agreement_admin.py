@@ -191,7 +191,7 @@ def test_days_of_another_version_are_named_and_what_was_typed_stays(place: Place
     answer = browser.post(f"{ROOT}/agreement/{third.pk}/edit/", form)
     html = answer.content.decode()
     assert answer.status_code == 422
-    for words in ("Version 2 covers 2027-06-01 to 2027-09-30", "Typed with care", 'value="2026-11-01"'):
+    for words in ("Version 2 covers 1 June 2027 to 30 September 2027", "Typed with care", 'value="2026-11-01"'):
         assert words in html
 
 

@@ -12,6 +12,7 @@ from consortium.kernel import jobs
 from consortium.kernel.clock import now
 from consortium.kernel.documents import read
 from consortium.kernel.signing import read_seal
+from consortium.kernel.spoken import spoken_day
 from consortium.kernel.tenancy import Scope, consortium_scope
 from consortium.models import Job
 from members import agreements
@@ -99,7 +100,7 @@ def test_an_owner_gives_notice_and_takes_it_back(place: Place) -> None:
     url = url_of(agreement, "notice/")
     too_soon = browser.post(url, {"last_day": str(soonest - timedelta(days=5)), "reason": "We leave."})
     assert too_soon.status_code == 422
-    assert f"the soonest last day is {soonest}" in text_of(too_soon)
+    assert f"the soonest last day is {spoken_day(soonest)}" in text_of(too_soon)
     assert "We leave." in text_of(too_soon)
     assert browser.post(url, {"last_day": str(soonest), "reason": "We leave."}).status_code == 302
     assert now_is(agreement).status == "terminating"
