@@ -6,12 +6,13 @@ agreement's schedule, confirmed by a person, lifted as soon as nothing is overdu
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from billing.arrangements import arranged_among, next_part
@@ -255,6 +256,20 @@ def lift_settled(agreement: Agreement, *, at: datetime) -> list[LapseStep]:
     for number, step in enumerate(sorted(lifted, key=lambda each: RUNGS.index(each.rung), reverse=True)):
         _record(step, "lifted", by=STANDING, at=at, mail=number == 0)
     return lifted
+
+
+def agreements_to_look_at(statuses: Iterable[str], *, at: datetime) -> list[UUID]:
+    """Return the agreements in these states whose standing may change: something is late, or a rung waits or holds.
+
+    One query, however many members there are. Needs a consortium scope.
+    """
+    latest = at.astimezone(UTC).date() + timedelta(days=1)  # the day it may be already, somewhere
+    late = Invoice.objects.filter(
+        institution=OuterRef("institution"), issuer=OuterRef("issuer"), status__in=OPEN, due_on__lt=latest
+    )
+    steps = LapseStep.objects.filter(agreement=OuterRef("pk"), status__in=["proposed", "confirmed"])
+    rows = Agreement.objects.filter(Exists(late) | Exists(steps), status__in=list(statuses))
+    return list(rows.order_by("pk").values_list("pk", flat=True))
 
 
 def waiting_steps() -> int:

@@ -233,8 +233,9 @@ def _nowhere() -> dict[str, str]:
 
 
 def _test(home_option: str | None, arguments: list[str]) -> int:
-    # The whole suite waits for real servers much of its time, so two workers help; a part of it is run plainly.
-    words = arguments or ["-n", "2"]
+    # The whole suite waits for real servers much of its time, so one worker more than processors helps; a part of it is
+    # run plainly.
+    words = arguments or ["-n", str(min((os.cpu_count() or 1) + 1, 8))]
     return _in_test_home(home_option, lambda: _child([sys.executable, "-m", "pytest", *words]))
 
 

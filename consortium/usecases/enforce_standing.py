@@ -20,6 +20,7 @@ from billing.models import HubStop, LapseStep
 from billing.standing import (
     MoneyStanding,
     agreements_on,
+    agreements_to_look_at,
     confirm_step,
     lift_settled,
     money_standing,
@@ -80,13 +81,13 @@ def standing_of(institution: Institution, *, at: datetime) -> Standing:
 
 
 def enforce_standing(*, at: datetime) -> int:
-    """Will do what is due for every live agreement, each by itself; returns how many steps were taken.
+    """Will do what is due for every live agreement on which anything is late, each by itself; returns the acts.
 
     Lift what is settled, propose the rung that is due, stop and wake hubs. It may run at any time, twice, or late.
     Opens its own scopes.
     """
     with consortium_scope(Scope.JOB):
-        keys = list(Agreement.objects.filter(status__in=LIVE).order_by("pk").values_list("pk", flat=True))
+        keys = agreements_to_look_at(LIVE, at=at)
     done = 0
     for key in keys:
         try:

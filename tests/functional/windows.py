@@ -57,13 +57,13 @@ class Window:
 
     def tab_to(self, target: Locator) -> None:
         """Press Tab until the target has the focus, past the head of the page first; one out of reach fails."""
-        target.wait_for(state="attached")
+        element = target.element_handle()
         if self.page.evaluate("document.activeElement === document.body"):
             self.page.keyboard.press("Tab")
             if self.page.evaluate("document.activeElement.className.startsWith('skip-')"):
                 self.page.keyboard.press("Enter")
         for _ in range(FURTHEST):
-            if target.evaluate("element => element === document.activeElement"):
+            if self.page.evaluate("element => element === document.activeElement", element):
                 return
             self.page.keyboard.press("Tab")
         raise AssertionError(f"no press of Tab reaches {target}")

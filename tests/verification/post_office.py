@@ -69,7 +69,7 @@ class PostOffice(socketserver.ThreadingTCPServer):
     def wait(self, conversations: int) -> None:
         """Wait until so many conversations more are over, so that what was said is counted."""
         for _ in range(conversations):
-            assert self._left.acquire(timeout=10), "a conversation did not end"
+            assert self._left.acquire(timeout=60), "a conversation did not end"
 
 
 @contextmanager

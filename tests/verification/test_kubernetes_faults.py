@@ -180,13 +180,13 @@ def test_a_call_of_helm_that_fails_once_is_no_more_than_a_delay(
 
 @pytest.mark.parametrize("name", HELM_CALLS)
 def test_a_call_of_helm_that_hangs_is_cut_off_and_repeated(site: KubernetesSite, spec: HubSpec, name: str) -> None:
-    left = [Outcome(delay=1.5)]
+    left = [Outcome(delay=4)]
 
     def once(call: Call) -> Outcome | None:
         is_mine = namespace_of(spec.slug) in call.path or "namespaces" not in call.path
         return left.pop() if left and is_mine and call.name == f"helm {name}" else None
 
-    hasty = site.make_driver(helm=0.3, grace=0.4)
+    hasty = site.make_driver(helm=1.5, grace=0.4)
     with site.server.failing(once):
         again_and_again(lambda: hasty.ensure(first(spec), spec))
     assert left == []

@@ -34,7 +34,7 @@ DAY = datetime(2026, 10, 15, 16, 0, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def own_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(default_storage, "_location", str(tmp_path / "files"), raising=False)
+    monkeypatch.setattr(default_storage, "location", str(tmp_path / "files"))
     yield
     crash.disarm()
 

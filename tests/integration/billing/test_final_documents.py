@@ -58,7 +58,7 @@ with consortium_scope(Scope.JOB):
 
 @pytest.fixture(autouse=True)
 def own_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(default_storage, "_location", str(tmp_path / "files"), raising=False)
+    monkeypatch.setattr(default_storage, "location", str(tmp_path / "files"))
 
 
 def story(cast: Cast, at: datetime, folder: Path) -> list[Invoice]:

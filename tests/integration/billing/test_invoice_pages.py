@@ -45,7 +45,7 @@ UBL = {"cbc": "urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponent
 
 @pytest.fixture(autouse=True)
 def own_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(default_storage, "_location", str(tmp_path / "files"), raising=False)
+    monkeypatch.setattr(default_storage, "location", str(tmp_path / "files"))
     monkeypatch.setattr(settings, "SECURE_SSL_REDIRECT", False)
 
 

@@ -25,7 +25,7 @@ DAY = date(2026, 10, 31)
 
 @pytest.fixture(autouse=True)
 def own_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(default_storage, "_location", str(tmp_path / "files"), raising=False)
+    monkeypatch.setattr(default_storage, "location", str(tmp_path / "files"))
 
 
 @pytest.fixture

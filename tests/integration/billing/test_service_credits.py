@@ -46,7 +46,7 @@ DOWN = Period(NOON, NOON + timedelta(hours=8))
 @pytest.fixture(autouse=True)
 def own_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Documents of this test alone."""
-    monkeypatch.setattr(default_storage, "_location", str(tmp_path / "files"), raising=False)
+    monkeypatch.setattr(default_storage, "location", str(tmp_path / "files"))
 
 
 @pytest.fixture

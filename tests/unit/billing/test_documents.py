@@ -38,7 +38,7 @@ URL = "http://127.0.0.1:8000/en/pay/" + "k" * 43 + "/"
 
 @pytest.fixture(autouse=True)
 def own_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(default_storage, "_location", str(tmp_path), raising=False)
+    monkeypatch.setattr(default_storage, "location", str(tmp_path))
 
 
 def text_of(pdf: bytes) -> str:
