@@ -137,7 +137,7 @@ def _migrate(narrator: Narrator) -> None:
 def _show_people(narrator: Narrator, people: dict[str, DemoPerson]) -> None:
     table = Table(title="Sign in as", title_justify="left")
     for heading in ("Who", "E-mail", "Password", "TOTP secret (authenticator app)"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading)
     for person in people.values():
         table.add_row(f"{person.name} ({person.role})", person.email, person.password, person.totp_secret or "—")
-    narrator.console.print(table)
+    narrator.show(table)

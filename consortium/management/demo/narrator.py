@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.live import Live
+from rich.measure import Measurement
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -72,7 +73,12 @@ class Narrator:
         table = Table(title="The main job", title_justify="left")
         table.add_column("Step")
         table.add_column("Seconds", justify="right")
-        table.add_column("Look at", overflow="fold")
+        table.add_column("Look at")
         for step in self.steps:
             table.add_row(("✓ " if step.ok else "✗ ") + step.title, f"{step.seconds:.1f}", step.link)
-        self.console.print(table)
+        self.show(table)
+
+    def show(self, table: Table) -> None:
+        """Print a table whole, wider than the screen if need be: an address that is broken in two cannot be copied."""
+        needed = Measurement.get(self.console, self.console.options.update(width=1_000), table).maximum
+        Console(file=self.console.file, width=max(needed, self.console.width), highlight=False).print(table)
