@@ -187,3 +187,17 @@ def test_without_room_in_memory_the_folder_is_on_the_disk(tmp_path: Path, monkey
     assert not (tmp_path / "data").is_symlink()
     make_folder(tmp_path / "data", in_memory=False)
     assert [*(tmp_path / "data").iterdir()] == []
+
+
+def test_what_a_deleted_home_left_in_memory_is_swept_and_what_is_led_to_stays(tmp_path: Path) -> None:
+    gone, kept = tmp_path / "gone", tmp_path / "kept"
+    for home in (gone, kept):
+        home.mkdir()
+        make_folder(home / "data", in_memory=True)
+    left, used = (gone / "data").resolve(), (kept / "data").resolve()
+    shutil.rmtree(gone)
+    make_folder(tmp_path / "next", in_memory=True)
+    assert (left.exists(), used.is_dir()) == (False, True)
+    for folder in (kept / "data", tmp_path / "next"):
+        remove_folder(folder)
+    assert not used.exists()
