@@ -5,7 +5,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from threading import Event
-from time import sleep
 from typing import Any
 
 import pytest
@@ -28,6 +27,7 @@ from billing.snapshot import InvoiceSnapshot
 from billing.statement_of_account import statement_csv, statements
 from consortium.kernel.tenancy import Scope, consortium_scope, institution_scope
 from tests.cast import Cast, make_cast
+from tests.integration.billing.meetings import until_waiting
 from tests.integration.billing.paperwork import account_of, credit, order, refused
 from tests.integration.billing.stories import (
     STORY_ROWS,
@@ -197,7 +197,7 @@ def test_a_credit_and_a_payment_at_once_wait_for_each_other_and_both_end_well(
             with transaction.atomic(), consortium_scope(Scope.JOB):
                 balances.lock(maple.pk)
                 locked.set()
-                sleep(0.5)  # the credit is under way now, and waits
+                assert until_waiting(1), "the credit does not wait"
                 Payment.objects.create(
                     institution_id=maple.institution_id, invoice=maple, provider="stripe", amount=Decimal("1.00"),
                     currency="CAD", idempotency_key="at once", created_at=at,
